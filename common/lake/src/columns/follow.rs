@@ -168,6 +168,10 @@ mod tests {
     };
     use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
     use arrow::datatypes::Int32Type;
+    use arrow::json::ReaderBuilder;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -259,5 +263,71 @@ mod tests {
         let maps: ArrayRef = Arc::new(maps.finish());
         let found = follow(&maps, &[PlaceStep::Key("user".into())]).unwrap();
         assert_eq!(texts(&found), owned(&[Some("bob"), Some("eve"), None, None]));
+    }
+
+    /// The value at a path in JSON, as the doc of paths says it.
+    fn at(value: &Value, steps: &[PlaceStep]) -> Value {
+        let Some((step, rest)) = steps.split_first() else { return value.clone() };
+        match step {
+            PlaceStep::Field(name) | PlaceStep::Key(name) => {
+                value.get(name).map_or(Value::Null, |value| at(value, rest))
+            }
+            PlaceStep::Index(index) => value.get(index).map_or(Value::Null, |value| at(value, rest)),
+            PlaceStep::Each => match value {
+                Value::Array(elements) => elements.iter().map(|element| at(element, rest)).collect(),
+                _ => Value::Null,
+            },
+        }
+    }
+
+    #[test]
+    fn any_path_leads_to_the_values_that_it_has_in_json() {
+        let mut rng = ChaCha8Rng::seed_from_u64(25);
+        let leaf = Field::new("x", DataType::Int64, true);
+        let element = DataType::Struct(vec![leaf.clone(), list_field("inner", DataType::Int64)].into());
+        let schema = Schema::new(vec![
+            Field::new("s", DataType::Struct(vec![leaf, list_field("l", element.clone())].into()), true),
+            list_field("l", element),
+        ]);
+        for _ in 0..200 {
+            let rows: Vec<Value> = (0..rng.random_range(1..6)).map(|_| random_row(&mut rng)).collect();
+            let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+            let reader = ReaderBuilder::new(Arc::new(schema.clone())).build(text.as_bytes()).unwrap();
+            let batch = reader.collect::<Result<Vec<_>, _>>().unwrap().remove(0);
+            let (each, first) = (PlaceStep::Each, PlaceStep::Index(rng.random_range(0..3)));
+            let element = if rng.random() { each.clone() } else { first };
+            let paths = [
+                vec![field("s"), field("x")],
+                vec![field("s"), field("l"), element.clone(), field("x")],
+                vec![field("l"), element.clone(), field("inner"), each],
+                vec![field("l"), element.clone(), field("inner"), PlaceStep::Index(1)],
+                vec![field("l"), element],
+            ];
+            for path in paths {
+                let PlaceStep::Field(root) = &path[0] else { panic!() };
+                let found = follow(batch.column_by_name(root).unwrap(), &path[1..]).unwrap();
+                let wanted: Vec<Value> = rows.iter().map(|row| at(row, &path)).collect();
+                assert_eq!(hindcast_base::json::json_values(&found).unwrap(), wanted, "{path:?} of {text}");
+            }
+        }
+    }
+
+    fn list_field(name: &str, element: DataType) -> Field {
+        Field::new(name, DataType::List(Arc::new(Field::new("item", element, true))), true)
+    }
+
+    fn random_row(rng: &mut ChaCha8Rng) -> Value {
+        let number =
+            |rng: &mut ChaCha8Rng| if rng.random() { json!(rng.random_range(0..9)) } else { Value::Null };
+        let list = |rng: &mut ChaCha8Rng| {
+            let element = |rng: &mut ChaCha8Rng| {
+                let inner: Vec<Value> = (0..rng.random_range(0..3)).map(|_| number(rng)).collect();
+                json!({ "x": number(rng), "inner": if rng.random() { json!(inner) } else { Value::Null } })
+            };
+            let elements: Vec<Value> = (0..rng.random_range(0..4)).map(|_| element(rng)).collect();
+            if rng.random_range(0..4) > 0 { json!(elements) } else { Value::Null }
+        };
+        let structure = json!({ "x": number(rng), "l": list(rng) });
+        json!({ "s": if rng.random_range(0..4) > 0 { structure } else { Value::Null }, "l": list(rng) })
     }
 }
