@@ -103,15 +103,13 @@ fn assert_incomplete(place: &Place, output: &Output, words: &[&str]) {
 
 #[test]
 fn a_table_with_differently_written_columns() {
-    let with_names = |new: fn(&str) -> String| {
-        lake_of(3, move |_, row| {
-            *row = std::mem::take(row).into_iter().map(|(name, value)| (new(&name), value)).collect();
-        })
+    let renamed = |row: &mut Row, new: fn(&str) -> String| {
+        *row = std::mem::take(row).into_iter().map(|(name, value)| (new(&name), value)).collect();
     };
     // Names in another case are the same names.
-    with_names(str::to_lowercase).scan_well("");
+    lake_of(3, |_, row| renamed(row, str::to_lowercase)).scan_well("");
     let other: fn(&str) -> String = |name| format!("_{}", name.to_lowercase());
-    let place = with_names(other);
+    let place = lake_of(3, |_, row| renamed(row, other));
     let output = place.scan("");
     assert_not_assessed(
         &place,
