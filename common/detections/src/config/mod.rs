@@ -130,7 +130,9 @@ impl Config {
         let mut of_detections = parameters::of_preset(preset, detections);
         for layer in layers {
             parameters::lay_over(&mut of_detections, read_layer(layer, detections)?);
-            lay_over(&mut shared, parse_table(layer)?);
+            let own = parse_table(layer)?;
+            remove_replaced_sources(&mut shared, &own);
+            lay_over(&mut shared, own);
         }
         // The sections of detections were read above, into values without cases.
         shared.retain(|section, _| SHARED_SECTIONS.contains(&section));
@@ -222,6 +224,20 @@ fn in_layers(error: Error, layers: &[Layer<'_>]) -> Error {
             Error::Invalid(format!("{}: {message}", names.join(" and ")))
         }
         (other, _) => other,
+    }
+}
+
+/// Removes the sources of columns that `above` replaces: a column has one source, so two are not merged.
+fn remove_replaced_sources(below: &mut toml::Table, above: &toml::Table) {
+    let Some(mappings) = above.get("tables").and_then(toml::Value::as_table) else { return };
+    let Some(below) = below.get_mut("tables") else { return };
+    for (table, mapping) in mappings {
+        let known = below.get_mut(table).and_then(|mapping| mapping.get_mut("columns"));
+        let known = known.and_then(toml::Value::as_table_mut);
+        let own = mapping.get("columns").and_then(toml::Value::as_table);
+        if let (Some(known), Some(own)) = (known, own) {
+            known.retain(|column, _| !own.contains_key(column));
+        }
     }
 }
 

@@ -37,6 +37,22 @@ fn every_parameter_of_every_detection_has_a_value() {
 }
 
 #[test]
+fn a_source_of_a_column_replaces_the_one_below_it() {
+    let section = "[tables.AuditLogs.columns]\n";
+    let [lake, user] = [
+        "OperationName = { column = 'op', values = { 1 = 'x' } }\nResultDescription = 'result'",
+        "OperationName = { sql = 'lower(op)' }\nInitiatedBy = 'actor.user'",
+    ]
+    .map(|text| format!("{section}{text}"));
+    let layers = [("lake", &lake), ("mine", &user)].map(|(name, text)| Layer { name, text });
+    let columns = Config::load("default", &layers).unwrap().tables["AuditLogs"].columns.clone();
+    let sources: Vec<String> = columns.values().map(ToString::to_string).collect();
+    assert_eq!(sources, ["actor.user", "lower(op)", "result"]);
+    let error = error_of(&format!("{section}OperationName = {{ sql = 'lowr(op)' }}"));
+    assert!(error.contains("mine.toml") && error.contains("line 2") && error.contains("lowr"), "{error}");
+}
+
+#[test]
 fn roots_are_in_the_order_of_their_names() {
     let config = load_user(
         "[[roots]]\nname = 'emea'\nurl = '/emea'\noptional = true\n[roots.tables.AuditLogs]\n\
