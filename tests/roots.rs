@@ -110,10 +110,11 @@ fn assert_same(expected: &Path, out: &Path) {
     assert_eq!(of_roots, rows(&other));
 }
 
-fn scan(lake: &str, out: &Path, environment: &[(String, String)]) -> Output {
+fn scan(lake: &str, out: &Path, more: &[&str], environment: &[(String, String)]) -> Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_hindcast"))
         .args(["scan", "--lake", lake, "--out", &out.display().to_string(), "--no-cache"])
         .args(["--format", "parquet,csv,html,ocsf,asim,timesketch,stix"])
+        .args(more)
         .envs(environment.iter().cloned())
         .output()
         .expect("the binary runs")
@@ -122,7 +123,7 @@ fn scan(lake: &str, out: &Path, environment: &[(String, String)]) -> Output {
 /// The whole lake with its results.
 fn whole() -> (Place, PathBuf) {
     let whole = Place::with_demo(DEMO);
-    let output = scan(&whole.lake().display().to_string(), &whole.out(), &[]);
+    let output = scan(&whole.lake().display().to_string(), &whole.out(), &[], &[]);
     assert!(output.status.success(), "{}", stderr(&output));
     let out = whole.out();
     (whole, out)
@@ -135,7 +136,7 @@ fn rows_divided_over_two_roots_give_the_same_results_and_say_from_which() {
     let by_date: IsSecond = |date, _| date % 2 == 1;
     for is_second in [by_row, by_date] {
         let place = divided(&whole, is_second);
-        let output = scan(&place.lake().display().to_string(), &place.out(), &[]);
+        let output = scan(&place.lake().display().to_string(), &place.out(), &[], &[]);
         assert!(output.status.success(), "{}", stderr(&output));
         assert_same(&expected, &place.out());
         assert!(stdout(&output).contains("root          emea: "), "{}", stdout(&output));
@@ -188,7 +189,7 @@ fn a_root_in_a_store_and_one_on_disk_are_one_lake() {
     let place = divided(&whole, |_, row| row % 3 == 1);
     store.upload(&place.path("emea"));
     name_root(&place, "s3://telemetry/soc/lake", "");
-    let output = scan(&place.lake().display().to_string(), &place.out(), &store.environment());
+    let output = scan(&place.lake().display().to_string(), &place.out(), &[], &store.environment());
     assert!(output.status.success(), "{}", stderr(&output));
     assert_same(&expected, &place.out());
     // The same two places, the other way round.
@@ -197,12 +198,8 @@ fn a_root_in_a_store_and_one_on_disk_are_one_lake() {
     let text = format!("[[roots]]\nname = \"disk\"\nurl = {:?}\n", place.lake().display().to_string());
     fs::write(&config, text).expect("a configuration");
     let out = place.path("turned");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_hindcast"))
-        .args(["scan", "--lake", "s3://telemetry/soc/lake", "--config", &config.display().to_string()])
-        .args(["--out", &out.display().to_string(), "--no-cache", "--format", "parquet,ocsf"])
-        .envs(store.environment())
-        .output()
-        .expect("the binary runs");
+    let config = config.display().to_string();
+    let output = scan("s3://telemetry/soc/lake", &out, &["--config", &config], &store.environment());
     assert!(output.status.success(), "{}", stderr(&output));
     assert_same(&expected, &out);
 }
@@ -210,7 +207,7 @@ fn a_root_in_a_store_and_one_on_disk_are_one_lake() {
 #[test]
 fn a_job_reads_the_roots_that_its_coordinator_lists_and_no_others() {
     let whole = Place::with_demo(DEMO);
-    whole.scan_well("--format parquet,json");
+    whole.scan_well("");
     let place = divided(&whole, |_, row| row % 2 == 1);
     let lakes = place.path("lakes");
     fs::create_dir_all(&lakes).expect("a folder");
