@@ -9,7 +9,9 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::functions::all_default_functions;
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
@@ -19,7 +21,7 @@ use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::path::ColumnPath;
-use hindcast_functions::sql::register;
+use hindcast_functions::sql::{ArrayLiterals, register};
 
 /// Functions of the clock and of random numbers, and those that return a text of any size.
 const EXCLUDED: [&str; 10] = [
@@ -137,10 +139,15 @@ impl RowExpression {
     }
 }
 
-/// The functions that expressions may call: DataFusion's and ours.
+/// The functions that expressions may call: those of detections.
 static FUNCTIONS: LazyLock<Result<SessionState>> = LazyLock::new(|| {
-    let mut state = SessionStateBuilder::new().with_default_features().build();
-    for name in EXCLUDED {
+    let arrays: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(ArrayLiterals)];
+    let mut state = SessionStateBuilder::new().with_expr_planners(arrays).with_default_features().build();
+    // Array functions exist only if other crates enable them in DataFusion, and some return lists of any size.
+    let core = all_default_functions();
+    let named = |name: &String| core.iter().any(|one| one.name() == name || one.aliases().contains(name));
+    let nested: Vec<String> = state.scalar_functions().keys().filter(|name| !named(name)).cloned().collect();
+    for name in nested.iter().map(String::as_str).chain(EXCLUDED) {
         state.deregister_udf(name)?;
     }
     register(&mut state)?;
@@ -240,6 +247,7 @@ mod tests {
             "coalesce(canonical_address(a.b), 'none')",
             "to_timestamp_millis(time)",
             "\"id.orig_h\"",
+            "is_one_of(action, ['drop', 'deny'])",
         ] {
             assert_eq!(check_expression(sql), Ok(()), "{sql}");
         }
@@ -249,6 +257,7 @@ mod tests {
             ("a, b", ""),
             ("a AS b", "leave out AS"),
             ("now()", "now"),
+            ("range(1, bytes)", "range"),
             ("random()", "random"),
             ("sum(bytes)", "one value per row"),
             ("row_number() OVER ()", "one value per row"),
