@@ -9,16 +9,19 @@ use toml::{Table, Value};
 use crate::tidy::{add_files, repository};
 
 /// The folders of the crates from the bottom to the top: a crate may depend on the crates before it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 19] = [
     "proto",
     "common/base",
     "common/functions",
+    "common/schema",
     "common/lake",
     "common/detections",
+    "common/cases",
     "common/observability",
     "common/engine",
     "common/node",
     "coordinator/demo",
+    "coordinator/risk",
     "coordinator/scan",
     "coordinator/report",
     "coordinator/tables",

@@ -3,7 +3,6 @@
 
 pub mod analyses;
 pub mod bindings;
-pub mod cases;
 pub mod chart;
 mod chart_check;
 mod chart_points;

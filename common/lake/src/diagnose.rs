@@ -4,12 +4,12 @@ use futures::TryStreamExt;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
 
-use super::columns::{ColumnPath, Found, leaves_of};
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::store_reader::{StoreReader, decoder_panic_reason, open_parquet};
 use hindcast_base::catch_panic::catch_panic;
 use hindcast_base::error::{Error, InputFault};
+use hindcast_schema::columns::{ColumnPath, Found, leaves_of};
 
 /// The row group and column of the first part of `file` that can't be decoded; `None` if all of `columns` can.
 pub async fn locate_fault(table: &LakeTable, file: &LakeFile, columns: &[&str]) -> Option<InputFault> {

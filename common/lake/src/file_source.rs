@@ -11,11 +11,11 @@ use super::changes::View;
 use super::delta::History;
 use super::lake::DateFolder;
 use super::lake_file::LakeFile;
-use super::layout::Layout;
 use super::listing::{Wanted, folder_files};
 use super::location::Location;
 use hindcast_base::Result;
 use hindcast_base::time::{Window, date_of_us};
+use hindcast_schema::Layout;
 
 /// All times.
 pub(super) const EVER: Window = Window { from_us: i64::MIN, to_us: i64::MAX };

@@ -9,15 +9,16 @@ use object_store::ListResult;
 use object_store::path::Path;
 
 use super::changes::View;
-use super::columns::TimeSource;
 use super::file_source::{DateFolders, EVER, FileSource};
 use super::lake::DateFolder;
-use super::layout::{self, Layout};
+use super::layout;
 use super::listing::is_data_file;
 use super::location::Location;
 use super::table_format::{TableFormat, table_format_in};
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
+use hindcast_schema::Layout;
+use hindcast_schema::columns::TimeSource;
 
 /// Most folders outside a table's layout that are searched for Parquet files.
 const SEARCHED_FOLDERS: usize = 100;

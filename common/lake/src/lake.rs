@@ -13,16 +13,16 @@ use super::folders::{Search, TableFolders, holds_parquet, listed};
 use super::found_tables::{FoundTables, StrayFiles};
 use super::lake_columns::KnownFiles;
 use super::lake_file::LakeFile;
-use super::layout::Layout;
 use super::location::Location;
-use super::mapping::TableMapping;
-use super::physical_names::PhysicalNames;
 use super::roots::{MAIN_ROOT, OtherRoot};
 use super::table_format::{LONG_LISTING, UnsupportedTable, listing_unless_delta, table_format_in};
-use super::tables::{TableSpec, Tables};
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
+use hindcast_schema::Layout;
+use hindcast_schema::PhysicalNames;
+use hindcast_schema::TableMapping;
+use hindcast_schema::{TableSpec, Tables};
 
 /// Concurrent listings.
 pub(super) const CONCURRENT_LISTINGS: usize = 16;

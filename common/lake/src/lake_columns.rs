@@ -9,11 +9,11 @@ use futures::StreamExt;
 use hindcast_base::Result;
 use tokio::sync::OnceCell;
 
-use super::columns::{ColumnPath, ColumnSource, FileColumns, Found, MappedValues, PathStep};
 use super::lake::{CONCURRENT_LISTINGS, DateFolder, LakeTable};
 use super::lake_file::LakeFile;
 use super::rewrites::Rewrites;
 use super::store_reader::parquet_footer;
+use hindcast_schema::columns::{ColumnPath, ColumnSource, FileColumns, Found, MappedValues, PathStep};
 
 /// Most dates, spread over the window, whose first and last file are read for the columns of a table.
 const SAMPLED_DATES: usize = 64;

@@ -16,19 +16,20 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal, lit};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 
-use super::columns::{ColumnPath, ColumnSource, Computed, FileColumns, FileExpressions, MapValues};
-use super::convert::{Reading, convert, lossless_options, read, reading_of, wanted};
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
-use super::mapping::TableMapping;
-use super::nanos::is_nanos;
-use super::physical_names::PhysicalNames;
-use super::scan::{KEPT, canonical_type};
-use super::tables::{ColumnKind, ColumnSpec};
+use super::scan::KEPT;
 use crate::TableSpec;
 use hindcast_base::Error;
 use hindcast_base::error::{InputFault, input_fault};
 use hindcast_base::log_time::TimeForms;
+use hindcast_schema::PhysicalNames;
+use hindcast_schema::TableMapping;
+use hindcast_schema::canonical_type;
+use hindcast_schema::columns::{ColumnPath, ColumnSource, Computed, FileColumns, FileExpressions, MapValues};
+use hindcast_schema::convert::{Reading, convert, lossless_options, read, reading_of, wanted};
+use hindcast_schema::nanos::is_nanos;
+use hindcast_schema::{ColumnKind, ColumnSpec};
 
 /// Numbers of values that can't be read as their column's type, by column.
 #[derive(Debug, Clone, Default)]

@@ -13,9 +13,10 @@ use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value};
 
-use super::*;
 use crate::file_source::FileSource;
 use crate::{LakeFile, LakeTable, Location, Tables, UnreadableCounts, file_scan, task_session};
+use hindcast_schema::{MappingPreset, TableMapping, mapping_presets};
+use serde::Deserialize;
 
 /// A row in the foreign schema, and what it is in the table; nothing if the preset leaves it out.
 #[derive(Deserialize)]
@@ -25,7 +26,9 @@ struct Case {
 }
 
 fn cases(preset: &MappingPreset) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join(format!("{}.json", preset.name));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../schema/mappings")
+        .join(format!("{}.json", preset.name));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

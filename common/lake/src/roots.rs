@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::found_tables::FoundTables;
 use super::lake::{Lake, LakeTable};
 use super::location::Location;
-use super::mapping::TableMapping;
-use super::tables::TableSpec;
 use hindcast_base::storage_fault::StorageFault;
 use hindcast_base::{Error, Result};
+use hindcast_schema::TableMapping;
+use hindcast_schema::TableSpec;
 
 /// Name of the lake's own root in the results of a lake with several.
 pub const MAIN_ROOT: &str = "main";

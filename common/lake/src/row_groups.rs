@@ -16,12 +16,12 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::columns::{ColumnSource, FileColumns, Found, MappedValues, leaf_of};
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::store_reader::{catch_decoder_panic, only_dictionary_pages, open_file, parquet_error};
 use hindcast_base::Error;
 use hindcast_base::catch_panic::catch_panic_sync;
+use hindcast_schema::columns::{ColumnSource, FileColumns, Found, MappedValues, leaf_of};
 
 /// Reading a larger dictionary in addition to its column is not worthwhile.
 const MAX_DICTIONARY_BYTES: u64 = 8 << 20;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{Result, exec_err};
 use datafusion::datasource::listing::PartitionedFile;
@@ -32,31 +32,14 @@ use super::scan_input::{ScanInput, scan_input};
 use super::sealed::StateFile;
 use super::sealed_reader::SealedReaders;
 use super::store_reader::{LakeReaders, decoder_panic_reason};
-use super::tables::{ColumnKind, TableSpec};
 use hindcast_base::catch_panic::panic_text;
 use hindcast_base::time::{MICROS_PER_SECOND, Window};
+use hindcast_schema::canonical_schema;
 
 /// Prefix of the store URL of the local file system.
 const LOCAL_STORE: &str = "file:";
 /// State files that are read at once from other stores: most of the time is spent waiting for the store.
 const CONCURRENT_STATE_FILES: usize = 4;
-
-/// The Arrow type in which a column is read.
-pub fn canonical_type(kind: ColumnKind) -> DataType {
-    match kind {
-        ColumnKind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        ColumnKind::Text => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
-        ColumnKind::Integer => DataType::Int64,
-    }
-}
-
-/// Schema of the named columns of a table, as a scan returns them.
-pub fn canonical_schema(spec: &TableSpec, columns: &[&str]) -> SchemaRef {
-    let chosen = spec.columns.iter().filter(|column| columns.contains(&column.name));
-    let fields: Vec<Field> =
-        chosen.map(|column| Field::new(column.name, canonical_type(column.kind), true)).collect();
-    Arc::new(Schema::new(fields))
-}
 
 /// The column that says whether a row of a file is a row of the table. No column of a lake has such a name.
 pub(super) const KEPT: &str = "\0kept";

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::file::metadata::ParquetMetaData;
 
-use super::columns::{
-    ColumnSource, FileColumns, Found, GroupTimes, MappedValues, Place, PlaceStep, group_times, leaf_of,
-};
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::row_groups::RowGroups;
-use super::scan::canonical_type;
 use super::store_reader::{catch_decoder_panic, only_dictionary_pages, open_file, parquet_error};
-use super::tables::ColumnKind;
 use hindcast_base::Error;
 use hindcast_base::time::Window;
+use hindcast_schema::ColumnKind;
+use hindcast_schema::canonical_type;
+use hindcast_schema::columns::{
+    ColumnSource, FileColumns, Found, GroupTimes, MappedValues, Place, PlaceStep, group_times, leaf_of,
+};
 
 /// A key of a schema's metadata. Because of it the engine never takes a file's columns for those of the table: each is read as its
 /// table's type, whichever others are read with it.

@@ -12,7 +12,7 @@ use hindcast_detections::findings::{Prevalence, wanted_rows};
 use super::entity_relations::relations;
 use super::merge::Merger;
 use super::spilled::AnalysisRows;
-use crate::correlate::EntityRelation;
+use hindcast_risk::correlate::EntityRelation;
 
 /// What the rollups know about the entities of candidate rows.
 #[derive(Debug, Default)]

@@ -29,8 +29,8 @@ use super::table::ResultTable;
 use super::unit_record::UnitRecord;
 use super::unit_tracker::RollupRun;
 use super::units::{cut, is_past, unit_bytes};
-use crate::correlate::EntityRelation;
-use crate::risk::Assessed;
+use hindcast_risk::Assessed;
+use hindcast_risk::correlate::EntityRelation;
 
 /// Names suggested for an entity without rows.
 const SIMILAR_NAMES: usize = 3;

@@ -10,7 +10,7 @@ use hindcast_detections::findings::Row;
 use hindcast_lake::selection::Selection;
 
 use super::table::ResultTable;
-use crate::correlate::EntityRelation;
+use hindcast_risk::correlate::EntityRelation;
 
 /// Name of the result table.
 const RELATIONS_TABLE: &str = "entity_ties";

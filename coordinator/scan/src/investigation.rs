@@ -17,8 +17,8 @@ use super::scoring::{LookedAt, computed_units, days_looked_at, score};
 use super::unit_record::PlanRecords;
 use super::unit_tracker::RollupRun;
 use super::units::is_past;
-use crate::risk::Assessor;
 use crate::watchlists::Watched;
+use hindcast_risk::Assessor;
 
 /// Runs `plan`, the investigation of `entity`.
 pub(super) async fn run_investigation(

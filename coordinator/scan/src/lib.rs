@@ -3,7 +3,6 @@
 mod analysis_group;
 mod analysis_run;
 mod assessment;
-pub mod correlate;
 mod coverage;
 mod coverage_builder;
 mod date_reason;
@@ -33,7 +32,6 @@ mod plan;
 mod read_version;
 mod report;
 mod request;
-pub mod risk;
 mod root_summary;
 mod row_filter;
 mod run;
@@ -44,6 +42,7 @@ mod spilled;
 mod state_files;
 mod table;
 #[cfg(test)]
+#[path = "../../risk/src/test_finding.rs"]
 mod test_finding;
 #[cfg(test)]
 mod test_lake;

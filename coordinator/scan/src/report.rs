@@ -15,9 +15,9 @@ use super::plan::ScanPlan;
 use super::read_version::ReadVersion;
 use super::root_summary::RootSummary;
 use super::score::SuiteScore;
-use crate::correlate::{Hub, Incident};
 use crate::geoip::LocationSource;
-use crate::risk::{Assessed, DayRisk, EntityRisk, RunRisk};
+use hindcast_risk::correlate::{Hub, Incident};
+use hindcast_risk::{Assessed, DayRisk, EntityRisk, RunRisk};
 
 /// What will be scanned, for people and scripts.
 #[derive(Debug, Clone, Serialize, Deserialize)]

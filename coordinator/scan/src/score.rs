@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hindcast_detections::config::Score;
 use serde::{Deserialize, Serialize};
 
-use crate::risk::Level;
+use hindcast_risk::Level;
 
 /// A suite's score: the sum of `min(rows, cap)` over its signals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,9 +14,9 @@ use super::plan::ScanPlan;
 use super::report::Outcome;
 use super::score::suite_score;
 use super::unit_record::{PlanRecords, UnitRecord};
-use crate::correlate::incidents_of;
-use crate::risk::{Assessor, RunRisk, days_of, run_risk};
 use crate::watchlists::Watched;
+use hindcast_risk::correlate::incidents_of;
+use hindcast_risk::{Assessor, RunRisk, days_of, run_risk};
 
 /// What a run looked at.
 pub(super) struct LookedAt {

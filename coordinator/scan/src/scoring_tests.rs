@@ -13,8 +13,8 @@ use super::super::coverage::{CoverageEntry, Status};
 use super::super::date_reason::DateReasons;
 use super::super::test_lake::{TestLake, between};
 use super::*;
-use crate::risk::Level;
 use crate::test_finding;
+use hindcast_risk::Level;
 
 fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()

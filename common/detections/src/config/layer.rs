@@ -21,7 +21,7 @@ impl Layer<'_> {
     }
 
     /// An error at a place in the text.
-    pub(crate) fn error_at(&self, offset: usize, what: impl Display) -> Error {
+    pub fn error_at(&self, offset: usize, what: impl Display) -> Error {
         Error::in_file(self.name, self.line_of(offset), what)
     }
 

@@ -79,7 +79,7 @@ impl<'a> Row<'a> {
     }
 
     /// The value of a column, hidden or not, as JSON; times are RFC 3339.
-    pub(crate) fn json_of(&self, column: &str) -> Value {
+    pub fn json_of(&self, column: &str) -> Value {
         if let Some(text) = self.text(column) {
             Value::from(text)
         } else if let Some(is_true) = self.boolean(column) {

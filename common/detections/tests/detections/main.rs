@@ -2,5 +2,4 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that fails stops")]
 
 mod correlation;
-mod detection_cases;
 mod rollup_state;

@@ -17,11 +17,11 @@ use tokio::runtime::Handle;
 use super::super::file_source::Snapshot;
 use super::super::lake_file::LakeFile;
 use super::super::location::Location;
-use super::super::physical_names::{PhysicalColumn, PhysicalNames};
 use super::engine::{LogEngine, ROOT};
 use super::rows::{PartitionColumn, RowReader};
 use super::times::{DayColumns, Times};
 use super::version::TableVersion;
+use hindcast_schema::{PhysicalColumn, PhysicalNames};
 
 /// Key of a column's name in the files.
 const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";

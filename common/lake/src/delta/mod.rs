@@ -24,15 +24,15 @@ use hindcast_base::{Error, Result};
 use object_store::ObjectStoreExt;
 
 use self::log::{Log, LogRequest, read_blocking};
-use super::columns::{ColumnPath, ColumnSource, PathStep};
 use super::file_source::{FileSource, ListedFiles, Snapshot};
 use super::found_tables::UnreadLog;
 use super::lake::LakeTable;
 use super::lake_file::LakeFile;
 use super::location::Location;
-use super::mapping::TableMapping;
-use super::physical_names::PhysicalNames;
-use super::tables::TableSpec;
+use hindcast_schema::PhysicalNames;
+use hindcast_schema::TableMapping;
+use hindcast_schema::TableSpec;
+use hindcast_schema::columns::{ColumnPath, ColumnSource, PathStep};
 
 pub(super) use commits::History;
 pub(super) use deletions::remaining_rows;

@@ -7,12 +7,12 @@ use futures::future::BoxFuture;
 use object_store::ListResult;
 use object_store::path::Path;
 
-use super::Layout;
 use super::partition::plain_name;
-use super::pattern::{DateParts, Field, Pattern};
 use crate::folders::{is_hidden, is_parquet, list_folder};
 use crate::location::Location;
 use hindcast_base::Result;
+use hindcast_schema::Layout;
+use hindcast_schema::layout::{DateParts, Field, Pattern};
 
 /// Most levels of folders that are searched for dates.
 const MAX_LEVELS: usize = 16;

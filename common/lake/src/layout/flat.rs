@@ -11,7 +11,6 @@ use parquet::arrow::async_reader::AsyncFileReader;
 
 use super::partition::plain_name;
 use crate::changes::View;
-use crate::columns::{FileColumns, Found, GroupTimes, TimeSource, group_times};
 use crate::file_source::ListedFiles;
 use crate::lake_file::LakeFile;
 use crate::listing::{Wanted, file_of, folder_objects};
@@ -19,6 +18,7 @@ use crate::location::Location;
 use crate::store_reader::{StoreReader, catch_decoder_panic, parquet_error};
 use hindcast_base::time::date_of_us;
 use hindcast_base::{Error, Result};
+use hindcast_schema::columns::{FileColumns, Found, GroupTimes, TimeSource, group_times};
 
 /// Footers that are read at the same time.
 const CONCURRENT_FOOTERS: usize = 32;

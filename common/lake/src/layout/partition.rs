@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use object_store::path::Path;
 
-use super::Layout;
 use crate::location::Location;
+use hindcast_schema::Layout;
 
 /// How Hive and Spark write a null value.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";

@@ -23,8 +23,8 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Layout;
 use crate::{DateFolder, Lake, LakeTable, Location, OutsideLayout, TableMapping, Tables, refuse_unwritable};
+use hindcast_schema::{Layout, Pattern};
 
 const TABLE: &str = "AuditLogs";
 
@@ -146,9 +146,16 @@ fn window(from: &str, to: &str) -> Window {
     Window::new(parse_time(from).unwrap(), parse_time(to).unwrap()).unwrap()
 }
 
+/// The name of the folder of `level` for the date.
+fn name_for(level: &Pattern, date: NaiveDate, hour: u32) -> String {
+    let name =
+        date.format(&level.to_string().replace("%H", &format!("{hour:02}")).replace("%M", "00")).to_string();
+    name.replace('*', "any")
+}
+
 fn path(layout: &Layout, date: NaiveDate, hour: u32) -> String {
     let Layout::Dated(levels) = layout else { panic!("{layout} has no dates") };
-    let folders: Vec<String> = levels.iter().map(|level| level.name_for(date, hour)).collect();
+    let folders: Vec<String> = levels.iter().map(|level| name_for(level, date, hour)).collect();
     format!("{}/{hour:02}.parquet", folders.join("/"))
 }
 

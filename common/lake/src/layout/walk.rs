@@ -7,12 +7,12 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ListResult;
 use object_store::path::Path;
 
-use super::Layout;
 use super::partition::plain_name;
-use super::pattern::DateParts;
 use crate::folders::{is_hidden, is_parquet, list_folder};
 use crate::location::Location;
 use hindcast_base::{Error, Result};
+use hindcast_schema::Layout;
+use hindcast_schema::layout::DateParts;
 
 /// Concurrent listings.
 const CONCURRENT_LISTINGS: usize = 32;

@@ -9,8 +9,8 @@ use hindcast_proto::v1::ScanRequest;
 use super::Outcome;
 use super::run::RunArguments;
 use hindcast_report::sinks::read_sinks;
+use hindcast_risk::Level;
 use hindcast_scan::Summary;
-use hindcast_scan::risk::Level;
 
 /// Arguments of `hindcast scan`.
 #[derive(Debug, Args)]

@@ -203,7 +203,10 @@ fn print_fitting_preset(config: &Config, table: &str, detail: &TableDetail) {
     let has_preset = config.tables.get(table).is_some_and(|mapping| mapping.preset.is_some());
     let names = detail.columns.iter().map(|column| column.name.clone()).collect();
     if let Some(preset) = MappingPreset::fitting(table, &names).filter(|_| !has_preset) {
-        println!("\nthe columns are those of a preset: write preset = \"{}\" in [tables.{table}]", preset.name);
+        println!(
+            "\nthe columns are those of a preset: write preset = \"{}\" in [tables.{table}]",
+            preset.name
+        );
     }
 }
 

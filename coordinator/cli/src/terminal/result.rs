@@ -8,8 +8,8 @@ use hindcast_base::entities::EntityKind;
 use hindcast_base::format::format_elapsed;
 use hindcast_detections::analyses::Suite;
 use hindcast_report::sinks::Delivery;
-use hindcast_scan::correlate::Incident;
-use hindcast_scan::risk::{Level, RunRisk};
+use hindcast_risk::correlate::Incident;
+use hindcast_risk::{Level, RunRisk};
 use hindcast_scan::{PlanOutline, Report, ScanResult, Summary};
 
 use super::coverage::print_coverage;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use hindcast_base::format::{counted, format_time};
 use hindcast_detections::analyses::Suite;
-use hindcast_scan::risk::Level;
+use hindcast_risk::Level;
 
 use super::files::BackfillSummary;
 use super::row::WindowRow;
@@ -312,7 +312,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use hindcast_base::time::{MICROS_PER_DAY, Window};
-    use hindcast_scan::risk::{Assessed, Contribution, RiskSource, RunRisk};
+    use hindcast_risk::{Assessed, Contribution, RiskSource, RunRisk};
 
     use super::super::windows::WindowSeries;
     use super::*;

@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray,
 use hindcast_base::time::{format_micros, parse_time_us};
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::Suite;
-use hindcast_scan::risk::{Level, RunRisk};
+use hindcast_risk::{Level, RunRisk};
 use hindcast_scan::{ReadVersion, WindowSummary};
 use serde::Serialize;
 

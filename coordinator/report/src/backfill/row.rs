@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hindcast_base::time::{Window, format_micros};
 use hindcast_detections::findings::Severity;
-use hindcast_scan::risk::{Level, RunRisk};
+use hindcast_risk::{Level, RunRisk};
 use hindcast_scan::{Coverage, CoverageEntry, ReadVersion, ScanResult, SuiteScore, WindowSummary};
 use serde::{Deserialize, Serialize};
 

@@ -8,8 +8,8 @@ use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use hindcast_base::{Error, Result};
 use hindcast_detections::findings::Finding;
+use hindcast_risk::correlate::Incident;
 use hindcast_scan::ScanResult;
-use hindcast_scan::correlate::Incident;
 use serde_json::Value;
 
 use super::{Choice, Format, json, ocsf, tables};

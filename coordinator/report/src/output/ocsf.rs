@@ -7,9 +7,9 @@ use hindcast_base::Result;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::time::parse_time_us;
 use hindcast_detections::findings::{ATTACK_VERSION, Finding, Severity, Technique};
+use hindcast_risk::Level;
+use hindcast_risk::correlate::Incident;
 use hindcast_scan::ScanResult;
-use hindcast_scan::correlate::Incident;
-use hindcast_scan::risk::Level;
 use serde_json::{Value, json};
 
 use super::json::{fullest, lines, without_nulls};

@@ -6,8 +6,8 @@ use hindcast_base::Result;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::time::format_micros;
 use hindcast_detections::findings::Finding;
+use hindcast_risk::correlate::{Incident, span_us};
 use hindcast_scan::ScanResult;
-use hindcast_scan::correlate::{Incident, span_us};
 use serde_json::{Value, json};
 
 use super::json::{fullest, lines};

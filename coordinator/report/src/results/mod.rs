@@ -19,9 +19,9 @@ pub use fields::FIELDS;
 pub use query::Query;
 pub use search::Found;
 
+use hindcast_risk::EntityRisk;
+use hindcast_risk::correlate::Incident;
 use hindcast_scan::Report;
-use hindcast_scan::correlate::Incident;
-use hindcast_scan::risk::EntityRisk;
 
 use crate::compare::{StoredScan, read_lines};
 

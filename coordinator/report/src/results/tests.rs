@@ -2,8 +2,8 @@
 
 use hindcast_base::entities::EntityKind;
 use hindcast_detections::findings::Finding;
-use hindcast_scan::correlate::Incident;
-use hindcast_scan::risk::EntityRisk;
+use hindcast_risk::EntityRisk;
+use hindcast_risk::correlate::Incident;
 use serde_json::json;
 
 use super::{Query, Results};

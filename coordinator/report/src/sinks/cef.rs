@@ -158,8 +158,8 @@ fn printable(character: char) -> char {
 
 #[cfg(test)]
 mod tests {
+    use hindcast_risk::RunRisk;
     use hindcast_scan::ScanResult;
-    use hindcast_scan::risk::RunRisk;
 
     use super::*;
     use crate::output::example::{beacon, result, staging};

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::RawQuery;
 use axum::response::Response;
 use hindcast_base::entities::{Entity, EntityKind};
-use hindcast_scan::risk::EntityRisk;
+use hindcast_risk::EntityRisk;
 
 use super::frame::{Frame, Parameters, Problem, counted, link, page, words};
 use super::incidents::{IncidentLine, contributions};

@@ -188,7 +188,7 @@ pub(super) async fn finding(
     let id = parameters.last().map_or("", |(_, value)| value.as_str());
     let entry = scope.results.finding(id).ok_or_else(|| Problem::not_found("there is no such finding"))?;
     let finding = &entry.finding;
-    let points_of = |contributions: &[hindcast_scan::risk::Contribution]| {
+    let points_of = |contributions: &[hindcast_risk::Contribution]| {
         contributions
             .iter()
             .find(|part| part.from.finding() == Some(finding.id.as_str()))

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use hindcast_base::entities::EntityKind;
 use hindcast_detections::findings::KillChainPhase;
-use hindcast_scan::correlate::{Incident, Relation};
+use hindcast_risk::correlate::{Incident, Relation};
 
 use super::frame::{Frame, Problem, counted, format_count, format_time, page, words};
 use super::scope::{EntityLink, FindingLine, Scope};
@@ -143,7 +143,7 @@ pub(super) async fn incident(
 /// The largest contributions to a risk: points, source, and the page of the source if it is a finding.
 pub(super) fn contributions(
     scope: &Scope,
-    parts: &[hindcast_scan::risk::Contribution],
+    parts: &[hindcast_risk::Contribution],
 ) -> Vec<(u64, String, Option<String>)> {
     let rows = parts.iter().take(SHOWN_PARTS).map(|part| {
         match part.from.finding().and_then(|id| scope.line_of(id)) {

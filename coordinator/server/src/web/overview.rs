@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use chrono::NaiveDate;
 use hindcast_base::format::format_bytes;
-use hindcast_scan::risk::{Case, RiskSource, RunRisk};
+use hindcast_risk::{Case, RiskSource, RunRisk};
 use hindcast_scan::{CoverageEntry, Gap, RowFilter, Status};
 
 use super::frame::{Frame, counted, format_count, format_time, page};

@@ -6,7 +6,7 @@ use hindcast_base::Error;
 use hindcast_detections::findings::Severity;
 use hindcast_proto::v1::Job;
 use hindcast_report::backfill::{SEVERITIES, WindowOutcome, WindowRow};
-use hindcast_scan::risk::RunRisk;
+use hindcast_risk::RunRisk;
 
 use super::Site;
 use super::frame::{Frame, Problem, counted, format_count, format_time, link, page};

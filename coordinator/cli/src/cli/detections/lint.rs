@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use hindcast_base::Result;
+use hindcast_detections::Detections;
 use hindcast_detections::config::Config;
-use hindcast_detections::{Detections, cases};
 use hindcast_lake::Location;
 
 use super::super::Outcome;
@@ -68,7 +68,7 @@ fn check(files: &OwnFiles) -> Result<BTreeSet<String>> {
         }
     };
     let own = config.detections.all().iter().filter(|analysis| analysis.about.is_own);
-    let of_cases = own.flat_map(|analysis| cases::problems(config.detections, analysis));
+    let of_cases = own.flat_map(|analysis| hindcast_cases::problems(config.detections, analysis));
     for error in config.detections.problems(&config).into_iter().chain(of_cases) {
         errors.insert(message(files.at_place(error))?);
     }
@@ -81,7 +81,7 @@ fn check_built_in() -> Result<BTreeSet<String>> {
     let config = Config::load_with("default", &[], detections)?;
     let mut errors = BTreeSet::new();
     for &analysis in detections.analyses() {
-        let of_cases = cases::problems(detections, analysis);
+        let of_cases = hindcast_cases::problems(detections, analysis);
         for error in Detections::check(analysis, &config).err().into_iter().chain(of_cases) {
             errors.insert(message(error)?);
         }

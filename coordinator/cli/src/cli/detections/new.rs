@@ -69,7 +69,6 @@ fn texts(id: &str) -> impl Iterator<Item = (&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
-    use hindcast_detections::cases;
 
     use super::*;
 
@@ -82,7 +81,7 @@ mod tests {
         }
         let detections = files.load().unwrap();
         files.check(&Config::load_with("default", &[], detections).unwrap()).unwrap();
-        let reports = cases::run(&detections, "mine").await.unwrap();
+        let reports = hindcast_cases::run(&detections, "mine").await.unwrap();
         assert_eq!(reports.len(), 2);
         for report in reports {
             assert!(report.passed(), "{report}");

@@ -8,7 +8,6 @@ use hindcast_base::format::counted;
 use hindcast_base::time::{parse_duration, parse_time};
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::Analysis;
-use hindcast_detections::cases;
 use hindcast_detections::config::Config;
 use hindcast_detections::findings::{Finding, Severity};
 use hindcast_engine::{Local, LocalOptions, StateStore};
@@ -117,7 +116,7 @@ async fn run_cases(
     let mut reports = Vec::new();
     let mut has_failed = false;
     for analysis in wanted {
-        let of_analysis = match cases::run(&config.detections, analysis.id).await {
+        let of_analysis = match hindcast_cases::run(&config.detections, analysis.id).await {
             Ok(reports) => reports,
             Err(error) => return arguments.refuse(files.at_place(error)),
         };

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use hindcast_scan::risk::EntityRisk;
+use hindcast_risk::EntityRisk;
 
 use super::table::text_class;
 use super::{Source, format};

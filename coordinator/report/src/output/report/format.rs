@@ -7,7 +7,7 @@ pub(super) use hindcast_base::format::{
     counted, decimal, format_count as count, format_integer as integer, format_time as time, instant,
 };
 use hindcast_detections::findings::Severity;
-use hindcast_scan::risk::Level;
+use hindcast_risk::Level;
 
 /// The longest text on the page, in characters.
 pub(super) const LONGEST_TEXT: usize = 400;

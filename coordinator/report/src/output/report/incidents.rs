@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_detections::findings::Finding;
-use hindcast_scan::correlate::{Incident, Relation};
-use hindcast_scan::risk::RiskSource;
+use hindcast_risk::RiskSource;
+use hindcast_risk::correlate::{Incident, Relation};
 
 use super::charts::{self, Charts, PlacedChart};
 use super::investigated::span;

@@ -23,8 +23,8 @@ use hindcast_detections::config::Config;
 use hindcast_detections::findings::Finding;
 
 pub use guide::GuidePart;
+use hindcast_risk::RiskSource;
 use hindcast_scan::ScanResult;
-use hindcast_scan::risk::RiskSource;
 
 /// The page.
 #[derive(Template)]

@@ -3,7 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use hindcast_detections::analyses::Suite;
-use hindcast_scan::risk::{Case, Contribution, RiskSource};
+use hindcast_risk::{Case, Contribution, RiskSource};
 use hindcast_scan::{CoverageEntry, Status};
 
 use super::charts::{self, Charts, PlacedChart};

@@ -1,8 +1,8 @@
 //! The page of a hand-made result.
 
 use hindcast_detections::config::Config;
+use hindcast_risk::RunRisk;
 use hindcast_scan::ScanResult;
-use hindcast_scan::risk::RunRisk;
 
 use super::super::example;
 use super::page;

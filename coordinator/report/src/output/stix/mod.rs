@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use hindcast_base::Result;
 use hindcast_base::time::parse_time_us;
 use hindcast_detections::findings::{ATTACK_VERSION, Finding, Technique};
+use hindcast_risk::correlate::{Incident, span_us};
 use hindcast_scan::ScanResult;
-use hindcast_scan::correlate::{Incident, span_us};
 use serde_json::{Value, json};
 
 use super::json::{pretty, without_nulls};

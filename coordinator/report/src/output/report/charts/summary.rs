@@ -1,7 +1,7 @@
 //! Charts over all suites: the risk by day, and the findings of an incident along the kill chain.
 
 use hindcast_detections::findings::{Finding, Severity, Tactic};
-use hindcast_scan::risk::{DayRisk, Level};
+use hindcast_risk::{DayRisk, Level};
 use serde_json::{Value, json};
 
 use super::{Chart, long_label};
