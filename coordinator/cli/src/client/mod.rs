@@ -1,6 +1,6 @@
 //! The client of a coordinator: submits jobs, watches them and fetches their results.
 
-mod patience;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ use hindcast_report::output::findings_of_batches;
 use hindcast_scan::{Report, ResultTable, ScanResult};
 use hindcast_server::jobs::{FINDINGS, SUPPRESSED, error_kind_of, is_open};
 
-use patience::Patience;
+use waiting::Waiting;
 
 /// Largest accepted answer, in bytes.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -183,13 +183,13 @@ impl Client {
     /// If the job does not exist, or the coordinator refuses or does not answer.
     pub async fn watch(&mut self, id: &str, mut on_change: impl FnMut(&Job)) -> Result<Job> {
         let (mut waits, address) = (COORDINATOR.waits(), Arc::clone(&self.address));
-        let mut patience = Patience::new(&address);
+        let mut waiting = Waiting::new(&address);
         loop {
             let status = match self.jobs.watch(JobId { id: id.to_owned() }).await {
                 Ok(changes) => {
                     let mut changes = changes.into_inner();
                     while let Some(Ok(job)) = changes.next().await {
-                        (waits, patience) = (COORDINATOR.waits(), Patience::new(&address));
+                        (waits, waiting) = (COORDINATOR.waits(), Waiting::new(&address));
                         on_change(&job);
                         if !is_open(&job) {
                             return Ok(job);
@@ -201,7 +201,7 @@ impl Client {
             };
             match waits.next() {
                 Some(wait) if may_answer_later(&status) => {
-                    patience.wait(&status, wait);
+                    waiting.add(&status, wait);
                     tokio::time::sleep(wait).await;
                 }
                 _ => return Err(error_of(status)),
@@ -244,8 +244,8 @@ impl Client {
         &self,
         call: impl FnMut() -> F,
     ) -> Result<T> {
-        let mut patience = Patience::new(&self.address);
-        let on_retry = |status: &Status, wait: Duration| patience.wait(status, wait);
+        let mut waiting = Waiting::new(&self.address);
+        let on_retry = |status: &Status, wait: Duration| waiting.add(status, wait);
         COORDINATOR.retry(call, may_answer_later, on_retry).await.map_err(error_of)
     }
 

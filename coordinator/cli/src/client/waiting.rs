@@ -1,4 +1,4 @@
-//! Waits for a coordinator that does not answer, and tells the user about long ones.
+//! Waits for a coordinator that does not answer, and announces long ones.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use tonic::Status;
 const SILENT_WAIT: Duration = Duration::from_secs(2);
 
 /// The waits between the attempts at one call.
-pub(super) struct Patience<'a> {
+pub(super) struct Waiting<'a> {
     address: &'a str,
     waited: Duration,
     is_announced: bool,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> Waiting<'a> {
     /// No wait yet for the coordinator at `address`.
     pub(super) fn new(address: &'a str) -> Self {
         Self { address, waited: Duration::ZERO, is_announced: false }
     }
 
     /// Adds a wait after an attempt that ended with `status`. Prints once if the waits have become long.
-    pub(super) fn wait(&mut self, status: &Status, wait: Duration) {
+    pub(super) fn add(&mut self, status: &Status, wait: Duration) {
         tracing::debug!(%status, ?wait, "the coordinator does not answer");
         if let Some(announcement) = self.announcement(status, wait) {
             eprintln!("{announcement}");
@@ -47,13 +47,13 @@ mod tests {
     #[test]
     fn a_long_wait_is_announced_once() {
         let (refused, second) = (Status::unavailable("connection refused"), Duration::from_secs(1));
-        let mut patience = Patience::new("soc.example:7480");
-        assert_eq!(patience.announcement(&refused, second), None);
-        let announced = patience.announcement(&refused, second).unwrap();
+        let mut waiting = Waiting::new("soc.example:7480");
+        assert_eq!(waiting.announcement(&refused, second), None);
+        let announced = waiting.announcement(&refused, second).unwrap();
         assert!(
             announced.contains("soc.example:7480") && announced.contains("connection refused"),
             "{announced}"
         );
-        assert_eq!(patience.announcement(&refused, 60 * second), None);
+        assert_eq!(waiting.announcement(&refused, 60 * second), None);
     }
 }
