@@ -126,6 +126,7 @@ fn snapshot_of(request: &LogRequest, engine: &LogEngine) -> Result<SnapshotRef> 
 fn too_early(table: &str, time_us: i64, error: KernelError) -> Error {
     let time = format_micros(time_us);
     match error {
+        KernelError::Backtraced { source, .. } => too_early(table, time_us, *source),
         KernelError::LogHistory(history) => match *history {
             LogHistoryError::TimestampOutOfRange { nearest_timestamp, .. } => {
                 let earliest = match nearest_timestamp {
