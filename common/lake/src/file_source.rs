@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,8 @@ pub struct ListedFiles {
     pub by_date: BTreeMap<NaiveDate, Vec<LakeFile>>,
     /// The version of the table, if a log lists its files.
     pub snapshot: Option<Snapshot>,
+    /// Its columns as users see them, if a log has them. A file that lacks one has nulls.
+    pub(super) schema: Option<SchemaRef>,
     /// What leads to that version, if it was read from the log.
     pub(super) history: Option<History>,
 }

@@ -1,6 +1,6 @@
 //! The columns that a table's files have, from their footers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use futures::StreamExt;
 use hindcast_base::Result;
 use tokio::sync::OnceCell;
 
+use super::file_source::FileSource;
 use super::lake::{CONCURRENT_LISTINGS, DateFolder, LakeTable};
 use super::lake_file::LakeFile;
 use super::rewrites::Rewrites;
@@ -45,8 +46,8 @@ impl ExaminedColumns {
 }
 
 impl LakeTable {
-    /// Those of the columns `wanted`, by Hindcast's names, that any examined file has: the first and last files of sampled dates, and
-    /// many more files if those lack any of them.
+    /// Those of the columns `wanted`, by Hindcast's names, that the table's log has, or any examined file: the first and last files of
+    /// sampled dates, and many more files if those lack any of them.
     ///
     /// # Errors
     /// [`Error::Storage`] if a store fails. Files that are not Parquet are skipped here and fail when they are scanned.
@@ -55,6 +56,9 @@ impl LakeTable {
         folders: &[DateFolder],
         wanted: &BTreeSet<&'static str>,
     ) -> Result<BTreeSet<&'static str>> {
+        if let Some(logged) = self.logged_columns() {
+            return Ok(wanted.iter().copied().filter(|name| logged.found.contains(name)).collect());
+        }
         let step = folders.len().div_ceil(SAMPLED_DATES).max(1);
         let sampled: Vec<&LakeFile> = folders
             .iter()
@@ -85,8 +89,19 @@ impl LakeTable {
         all
     }
 
-    /// The names of all columns in the files of `folders` that [`LakeTable::columns`] has examined, as users see them.
+    /// The columns that the table's log has.
+    fn logged_columns(&self) -> Option<ExaminedColumns> {
+        let FileSource::Listed(listed) = &self.source else { return None };
+        let schema = listed.schema.as_ref()?;
+        Some(self.examine(&FileColumns::new(Arc::clone(schema), BTreeMap::new())))
+    }
+
+    /// The names of all columns in the table's log, or in the files of `folders` that [`LakeTable::columns`] has examined, as users see
+    /// them.
     pub fn stored_columns(&self, folders: &[DateFolder]) -> BTreeSet<String> {
+        if let Some(logged) = self.logged_columns() {
+            return logged.stored;
+        }
         let files = folders.iter().flat_map(|folder| &folder.files);
         let examined = files.filter_map(|file| known(&self.known.columns_by_path, &file.path));
         examined.flat_map(|examined| examined.stored).collect()
@@ -115,7 +130,11 @@ impl LakeTable {
             return Some(columns);
         }
         let footer = parquet_footer(&self.location, file).await.ok()?;
-        let columns = self.columns_in(&footer.schema, file);
+        let examined = self.examine(&self.columns_in(&footer.schema, file));
+        Some(remember(&self.known.columns_by_path, file.path.clone(), examined))
+    }
+
+    fn examine(&self, columns: &FileColumns) -> ExaminedColumns {
         let is_there = |path: &ColumnPath| !matches!(columns.find(path), Ok(Found::Absent));
         let has = |name: &&str| match self.mapping.source(name) {
             ColumnSource::Value(_) => true,
@@ -129,8 +148,7 @@ impl LakeTable {
             }
         };
         let found = self.spec.columns.iter().map(|column| column.name).filter(has).collect();
-        let examined = ExaminedColumns { stored: columns.names(), found };
-        Some(remember(&self.known.columns_by_path, file.path.clone(), examined))
+        ExaminedColumns { stored: columns.names(), found }
     }
 }
 

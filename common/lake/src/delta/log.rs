@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::{Schema, SchemaRef};
+use delta_kernel::engine::arrow_conversion::TryIntoArrow;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::history_manager::error::{LogHistoryError, NearestTimestamp};
 use delta_kernel::history_manager::{HistoryCommitType, get_earliest_commit, latest_version_as_of};
@@ -47,6 +49,8 @@ pub(super) struct Log {
     pub(super) snapshot: Snapshot,
     pub(super) files: Vec<LakeFile>,
     pub(super) physical: PhysicalNames,
+    /// The columns as users see them.
+    pub(super) schema: Option<SchemaRef>,
     /// Reads other files of the table in the same way.
     pub(super) reader: RowReader,
 }
@@ -78,6 +82,7 @@ pub(super) fn read(request: &LogRequest, runtime: Handle) -> Result<Log> {
             slack_days: request.slack_days,
         },
     };
+    let columns: Option<Schema> = schema.as_ref().try_into_arrow().ok();
     let (version, time_ms) = (snapshot.version(), snapshot.get_timestamp(&engine).ok());
     let scan = snapshot.scan_builder().without_row_transforms().build().map_err(failed)?;
     let mut files = Vec::new();
@@ -87,7 +92,8 @@ pub(super) fn read(request: &LogRequest, runtime: Handle) -> Result<Log> {
         let read = reader.files_of(rows.record_batch(), &selected);
         files.extend(read.map_err(|reason| damaged(&request.table, &reason))?);
     }
-    Ok(Log { snapshot: Snapshot { version, time_ms }, files, physical, reader })
+    let schema = columns.map(Arc::new);
+    Ok(Log { snapshot: Snapshot { version, time_ms }, files, physical, schema, reader })
 }
 
 /// The requested version.

@@ -80,9 +80,9 @@ pub(super) async fn open_logged(
 /// The table with the files of `version`.
 async fn open(table: LakeTable, version: TableVersion) -> Result<LakeTable> {
     let request = request(table.spec.name, &table.location, Some((table.spec, &table.mapping)), version);
-    let Log { snapshot, files, physical, reader } = read_log(request.clone()).await?;
+    let Log { snapshot, files, physical, schema, reader } = read_log(request.clone()).await?;
     let history = Some(History { request, reader, version: snapshot.version });
-    let listed = ListedFiles { by_date: by_date(files), snapshot: Some(snapshot), history };
+    let listed = ListedFiles { by_date: by_date(files), snapshot: Some(snapshot), schema, history };
     Ok(LakeTable { source: FileSource::Listed(Arc::new(listed)), physical: Arc::new(physical), ..table })
 }
 
@@ -94,7 +94,7 @@ async fn open(table: LakeTable, version: TableVersion) -> Result<LakeTable> {
 pub async fn delta_files(name: &str, location: &Location) -> Result<(ListedFiles, PhysicalNames)> {
     let log = read_log(request(name, location, None, TableVersion::Latest)).await?;
     let (by_date, snapshot) = (by_date(log.files), Some(log.snapshot));
-    Ok((ListedFiles { by_date, snapshot, history: None }, log.physical))
+    Ok((ListedFiles { by_date, snapshot, ..ListedFiles::default() }, log.physical))
 }
 
 /// The fault of a file; if the log lists it but the store does not have it, with that reason.

@@ -169,6 +169,24 @@ async fn operations(
 }
 
 #[tokio::test]
+async fn columns_are_those_of_the_log() {
+    let mut written = Written::new();
+    written
+        .fields
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "ResultDescription", "type": "string", "nullable": true, "metadata": {} }));
+    let added = written.file("a.parquet", "2026-01-05", 1);
+    written.commit(0, &[added]);
+    fs::remove_file(written.path("a.parquet")).unwrap();
+    let table = written.latest().await;
+    let wanted = BTreeSet::from(["TimeGenerated", "ResultDescription", "InitiatedBy"]);
+    let found = table.columns(&table.all_folders().await.unwrap(), &wanted).await.unwrap();
+    assert_eq!(found, BTreeSet::from(["TimeGenerated", "ResultDescription"]));
+    assert!(table.stored_columns(&[]).contains("OperationName"));
+}
+
+#[tokio::test]
 async fn a_version_is_chosen_by_number_or_time() {
     let written = Written::new();
     written.commit(0, &[written.file("a.parquet", "2026-01-05", 2)]);
