@@ -90,15 +90,18 @@ impl MappingPreset {
         &self.definition.columns
     }
 
-    /// Whether files with columns of these names are of its schema.
+    /// Whether files with columns of these names are of its schema, and not of its table's.
     fn fits(&self, names: &BTreeSet<String>) -> bool {
         let is_there = |wanted: &str| names.iter().any(|name| name.eq_ignore_ascii_case(wanted));
         let first_name = |path: &ColumnPath| match path.steps().first() {
             Some(PathStep::Name(name)) => name.clone(),
             _ => String::new(),
         };
+        // Files that have its columns under their own names need no preset.
+        let is_needed = self.columns().keys().any(|column| !is_there(column));
         let mut paths = self.definition.recognised_by.iter();
-        !self.definition.recognised_by.is_empty()
+        is_needed
+            && !self.definition.recognised_by.is_empty()
             && paths.all(|path| is_there(path.text()) || is_there(&first_name(path)))
     }
 
@@ -226,6 +229,9 @@ mod tests {
             Some("azure/network_analytics")
         );
         assert_eq!(fitting(log, &["TimeGenerated", "SourceIP"]), None);
+        let dns = ["EventStartTime", "DnsQuery", "SrcIpAddr"];
+        assert_eq!(fitting("ASimDnsActivityLogs", &dns), Some("asim/dns"));
+        assert_eq!(fitting("ASimDnsActivityLogs", &[&dns[..], &["TimeGenerated"]].concat()), None);
         assert_eq!(fitting("AuditLogs", &["ts", "uid", "id", "conn_state"]), None);
     }
 }
