@@ -45,10 +45,14 @@ pub(super) fn report_table(name: &str, report: &Report) -> Result<RecordBatch> {
         _ => (serde_json::to_value(&report.summary.risk_by_day), DAYS),
     };
     let rows = rows.map_err(|error| Error::Internal(error.to_string()))?;
-    batch(rows.as_array().map_or(&[] as &[Value], Vec::as_slice), columns)
+    let mut texts = columns.0.to_vec();
+    if name == "incidents" && !report.summary.roots.is_empty() {
+        texts.push("roots");
+    }
+    batch(rows.as_array().map_or(&[] as &[Value], Vec::as_slice), &texts, columns.1)
 }
 
-fn batch(rows: &[Value], (texts, numbers): Columns) -> Result<RecordBatch> {
+fn batch(rows: &[Value], texts: &[&str], numbers: &[&str]) -> Result<RecordBatch> {
     let text = |value: &Value| match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
@@ -75,10 +79,10 @@ mod tests {
     #[test]
     fn lists_become_text_and_missing_values_become_null() {
         let rows = [serde_json::json!({"kind": "user", "score": 7, "contributions": [{"from": "a"}]})];
-        let entities = batch(&rows, ENTITIES).unwrap();
+        let entities = batch(&rows, ENTITIES.0, ENTITIES.1).unwrap();
         assert_eq!(entities["kind"].as_string::<i32>().value(0), "user");
         assert_eq!(entities["contributions"].as_string::<i32>().value(0), "[{\"from\":\"a\"}]");
         assert!(entities["full_name"].is_null(0) && entities["sources"].is_null(0));
-        assert_eq!(batch(&[], INCIDENTS).unwrap().num_rows(), 0);
+        assert_eq!(batch(&[], INCIDENTS.0, INCIDENTS.1).unwrap().num_rows(), 0);
     }
 }
