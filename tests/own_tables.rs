@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
-use crate::cluster_security::{SUBMIT, ask, guarded};
+use crate::cluster_security::{READ, SUBMIT, ask, guarded};
 use crate::flight_sql::{client, number};
 use crate::own_detections::{assert_refused, change};
 use crate::sandbox::Sandbox;
@@ -341,7 +341,7 @@ fn a_cluster_reads_an_own_table_and_answers_sql_about_it() {
     assert_eq!(summary["coverage"]["complete"], true, "{summary}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut reader = client(&sandbox, &place, SUBMIT).await;
+        let mut reader = client(&sandbox, &place, READ).await;
         assert_eq!(number(&mut reader, "SELECT sum(bytes_sent) FROM rollup_proxy_bytes").await, 1057);
         assert_eq!(number(&mut reader, "SELECT count(*) FROM proxy_uploads").await, 3);
     });
