@@ -141,7 +141,8 @@ fn window_of(job: &Job) -> String {
         }
         Some(ScanRequest { last_us: Some(length), .. }) => format!("the last {}", format_duration(*length)),
         _ if is_open(job) => "no window yet".to_owned(),
-        _ => "all rows".to_owned(),
+        Some(_) => "all rows".to_owned(),
+        None => "no window".to_owned(),
     }
 }
 
@@ -242,7 +243,13 @@ mod tests {
 
     #[test]
     fn the_window_is_the_planned_one_or_else_the_requested_one() {
-        assert_eq!(window_of(&Job::default()), "no window yet");
+        let queued = Job { state: JobState::Queued.into(), ..Job::default() };
+        assert_eq!(
+            (window_of(&queued).as_str(), window_of(&Job::default()).as_str()),
+            ("no window yet", "no window")
+        );
+        let ended = Job { scan: Some(ScanRequest::default()), ..Job::default() };
+        assert_eq!(window_of(&ended), "all rows");
         let scan = ScanRequest { from_us: Some(DAY_US), ..ScanRequest::default() };
         let requested = Job { scan: Some(scan), ..Job::default() };
         assert_eq!(window_of(&requested), "1970-01-02T00:00:00Z to …");
