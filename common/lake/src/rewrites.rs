@@ -166,17 +166,19 @@ impl Walk {
 
 /// Files that a commit adds and files that it removes, with the same rows.
 type Exchange = (Vec<LoggedFile>, Vec<LoggedFile>);
+/// Files of a commit, each with whether it is added.
+type Exchanged = Vec<(LakeFile, bool)>;
 
 /// The files that a commit adds and removes, by the values of their partition and by ranges of time, which a rewrite keeps. There are
 /// none if a file is not known.
 fn by_partition(commit: &FileCommit, known: &HashMap<LoggedFile, (NaiveDate, LakeFile)>) -> Vec<Exchange> {
-    let of_side = |files: &[LoggedFile], is_added: bool| -> Option<Vec<(LakeFile, bool)>> {
+    let of_side = |files: &[LoggedFile], is_added: bool| -> Option<Exchanged> {
         files.iter().map(|file| Some((known.get(file)?.1.clone(), is_added))).collect()
     };
     let (Some(added), Some(removed)) = (of_side(&commit.added, true), of_side(&commit.removed, false)) else {
         return Vec::new();
     };
-    let mut parts: BTreeMap<BTreeMap<String, Option<String>>, Vec<(LakeFile, bool)>> = BTreeMap::new();
+    let mut parts: BTreeMap<BTreeMap<String, Option<String>>, Exchanged> = BTreeMap::new();
     for (file, is_added) in added.into_iter().chain(removed) {
         parts.entry(file.partition.clone()).or_default().push((file, is_added));
     }
@@ -184,7 +186,7 @@ fn by_partition(commit: &FileCommit, known: &HashMap<LoggedFile, (NaiveDate, Lak
 }
 
 /// Divides files where no file has rows of both an earlier and a later time. A file without known times may have rows of any time.
-fn by_time(mut files: Vec<(LakeFile, bool)>) -> Vec<Exchange> {
+fn by_time(mut files: Exchanged) -> Vec<Exchange> {
     let are_timed = files.iter().all(|(file, _)| file.times_us.is_some());
     files.sort_by_key(|(file, _)| file.times_us);
     let mut parts: Vec<Exchange> = Vec::new();
