@@ -33,9 +33,11 @@ const MICROS_PER_MILLI: i64 = 1_000;
 /// First and last time of a file's rows; none if its statistics do not show them.
 type Times = Option<(i64, i64)>;
 
-/// The times of files that were read before: by the table's store and the file's path, size and entity tag.
-static REMEMBERED: LazyLock<Mutex<HashMap<(String, String, u64, String), Times>>> =
-    LazyLock::new(Mutex::default);
+/// A file of a table, by the table's URL and the file's path, size and entity tag, and the place of its times.
+type FileKey = (String, String, u64, String);
+
+/// The times of files that were read before.
+static REMEMBERED: LazyLock<Mutex<HashMap<FileKey, Times>>> = LazyLock::new(Mutex::default);
 
 /// The files of a table without folders by date, and the Parquet files in folders that are neither partition values nor numbers,
 /// unless `is_any_folder`. `time` is the place of the rows' times, if it is known.
@@ -92,7 +94,7 @@ fn is_of_table(table: &Location, path: &Path) -> bool {
 async fn times_of(table: &Location, file: &LakeFile, time: &TimeSource) -> Times {
     let tag = file.etag.as_ref();
     let key =
-        tag.map(|tag| (table.url().to_owned(), file.path.clone(), file.bytes, format!("{:?} {tag}", time)));
+        tag.map(|tag| (table.url().to_owned(), file.path.clone(), file.bytes, format!("{time:?} {tag}")));
     let remembered = || REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(times) = key.as_ref().and_then(|key| remembered().get(key).copied()) {
         return times;
