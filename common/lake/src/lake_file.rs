@@ -6,6 +6,9 @@ use hindcast_base::time::Window;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+/// Values of partition columns, by their names in the lake; `None` is null.
+pub type PartitionValues = BTreeMap<String, Option<String>>;
+
 /// One Parquet file, with what identifies its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LakeFile {
@@ -19,7 +22,7 @@ pub struct LakeFile {
     pub range: Option<(u64, u64)>,
     /// Values of the partition columns, by their names in the lake; `None` is null. The file itself may lack these columns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub partition: BTreeMap<String, Option<String>>,
+    pub partition: PartitionValues,
     /// The rows that a Delta table has deleted from the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<DeletionVector>,
