@@ -9,7 +9,8 @@ use hindcast_detections::Detections;
 fn reports() -> Vec<CaseReport> {
     let detections = Detections::built_in();
     let run = |id: &'static str| {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
         runtime.block_on(hindcast_cases::run(&detections, id)).unwrap_or_else(|error| panic!("{error}"))
     };
     thread::scope(|scope| {

@@ -105,15 +105,18 @@ fn is_text(data_type: &DataType) -> bool {
     }
 }
 
-/// The wanted entities, by kind and canonical name.
+/// Entities, by kind and canonical name: their indices, and their full names.
+type ByName = HashMap<(EntityKind, String), Vec<(u32, Option<String>)>>;
+
+/// The wanted entities.
 struct WantedEntities {
     kinds: BTreeSet<EntityKind>,
-    by_name: HashMap<(EntityKind, String), Vec<(u32, Option<String>)>>,
+    by_name: ByName,
 }
 
 impl WantedEntities {
     fn of(wanted: &[Entity]) -> Self {
-        let mut by_name: HashMap<(EntityKind, String), Vec<(u32, Option<String>)>> = HashMap::new();
+        let mut by_name = ByName::new();
         for (index, entity) in (0u32..).zip(wanted) {
             let names = by_name.entry((entity.kind, entity.name.clone())).or_default();
             names.push((index, entity.full_name.clone()));

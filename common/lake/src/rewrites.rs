@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use super::file_source::FileSource;
 use super::lake::LakeTable;
-use super::lake_file::{DeletionVector, LakeFile};
+use super::lake_file::{DeletionVector, LakeFile, PartitionValues};
 use hindcast_base::Result;
 
 /// A file of a log: its path, and the vector of its deleted rows. Another vector makes it another file, with other rows.
@@ -178,7 +178,7 @@ fn by_partition(commit: &FileCommit, known: &HashMap<LoggedFile, (NaiveDate, Lak
     let (Some(added), Some(removed)) = (of_side(&commit.added, true), of_side(&commit.removed, false)) else {
         return Vec::new();
     };
-    let mut parts: BTreeMap<BTreeMap<String, Option<String>>, Exchanged> = BTreeMap::new();
+    let mut parts: BTreeMap<PartitionValues, Exchanged> = BTreeMap::new();
     for (file, is_added) in added.into_iter().chain(removed) {
         parts.entry(file.partition.clone()).or_default().push((file, is_added));
     }

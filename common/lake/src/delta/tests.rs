@@ -251,10 +251,9 @@ async fn files_are_dated_by_statistics_partitions_and_when_they_were_written() {
     let table = written.latest().await;
     let us = |text: &str| parse_time_us(text).unwrap();
     let found = files(&table);
-    let dated: Vec<(&str, Option<(i64, i64)>, Option<&str>)> = found
-        .iter()
-        .map(|(date, file)| (date.as_str(), file.times_us, file.partition["day"].as_deref()))
-        .collect();
+    let dated =
+        found.iter().map(|(date, file)| (date.as_str(), file.times_us, file.partition["day"].as_deref()));
+    let dated: Vec<_> = dated.collect();
     assert_eq!(
         dated,
         [

@@ -159,7 +159,7 @@ fn versions_of_tables_that_differ_are_named() {
     let of = |findings, number| scan(findings, |summary| summary["coverage"]["versions"] = versions(number));
     let comparison = compare_scans(&of(vec![finding("one")], 3), &of(Vec::new(), 5));
     let change = VersionChange { table: "CommonSecurityLog".into(), before: Some(3), after: Some(5) };
-    assert_eq!(comparison.versions, [change.clone()]);
+    assert_eq!(comparison.versions, std::slice::from_ref(&change));
     assert_eq!(comparison.gone[0].why, [Reason::TableVersion(change)]);
     assert_eq!(comparison.gone[0].why[0].to_string(), "table version: CommonSecurityLog 3, then 5");
     let same = compare_scans(&of(vec![finding("one")], 3), &of(Vec::new(), 3));
