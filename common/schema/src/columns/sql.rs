@@ -193,7 +193,9 @@ impl VisitorMut for Columns {
             let reason = format!("it is nested too deeply, or chains more than {MAX_DEPTH} operators");
             return ControlFlow::Break(reason);
         }
+        let of_user = path_of_user(expr);
         let text = match expr {
+            _ if of_user.is_some() => of_user.unwrap_or_default(),
             ast::Expr::Identifier(name) => name.value.clone(),
             ast::Expr::CompoundIdentifier(names) => {
                 names.iter().map(|name| name.value.as_str()).collect::<Vec<_>>().join(".")
@@ -230,6 +232,26 @@ impl VisitorMut for Columns {
     }
 }
 
+/// A path that begins with `user`, which the parser takes for a function without arguments.
+fn path_of_user(expr: &ast::Expr) -> Option<String> {
+    let (root, fields) = match expr {
+        ast::Expr::CompoundFieldAccess { root, access_chain } => (root.as_ref(), access_chain.as_slice()),
+        root => (root, &[][..]),
+    };
+    let ast::Expr::Function(ast::Function { name, args: ast::FunctionArguments::None, .. }) = root else {
+        return None;
+    };
+    let mut names = vec![name.to_string()];
+    if !names[0].eq_ignore_ascii_case("user") {
+        return None;
+    }
+    for field in fields {
+        let ast::AccessExpr::Dot(ast::Expr::Identifier(name)) = field else { return None };
+        names.push(name.value.clone());
+    }
+    Some(names.join("."))
+}
+
 #[cfg(test)]
 mod tests {
     use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
@@ -243,6 +265,7 @@ mod tests {
         for sql in [
             "action",
             "lower(src_endpoint.hostname)",
+            "coalesce(user.email, user)",
             "CASE WHEN activity_id IN (1, 2) THEN 'Allow' ELSE \"answers[0].rdata\" END",
             "coalesce(canonical_address(a.b), 'none')",
             "to_timestamp_millis(time)",
