@@ -44,9 +44,17 @@ fn lake_with(log: &str) -> Place {
 }
 
 fn assert_refused(output: &Output, kind: &str, what: &str) {
+    assert_words(output, &[TABLE, kind, "Nothing was read or written", "date=YYYY-MM-DD"], what);
+}
+
+fn assert_unwritten(output: &Output, kind: &str, what: &str) {
+    assert_words(output, &[TABLE, kind, "Nothing was written"], what);
+}
+
+fn assert_words(output: &Output, words: &[&str], what: &str) {
     assert_eq!(output.status.code(), Some(2), "{what}: {}{}", stdout(output), stderr(output));
     let message = stderr(output);
-    for word in [TABLE, kind, "Nothing was read or written", "date=YYYY-MM-DD"] {
+    for word in words {
         assert!(message.contains(word), "{what}: {word:?} in {message}");
     }
 }
@@ -98,7 +106,7 @@ fn every_command_refuses_a_table_with_a_log() {
             format!("import {lines} --table {TABLE} --lake {lake}"),
             format!("import {typed} --lake {lake}"),
         ] {
-            assert_refused(&hindcast(&command), kind, &command);
+            assert_unwritten(&hindcast(&command), kind, &command);
             assert!(files_of(&place.lake()) == before, "{command}");
         }
     }
