@@ -238,18 +238,28 @@ fn path_of_user(expr: &ast::Expr) -> Option<String> {
         ast::Expr::CompoundFieldAccess { root, access_chain } => (root.as_ref(), access_chain.as_slice()),
         root => (root, &[][..]),
     };
-    let ast::Expr::Function(ast::Function { name, args: ast::FunctionArguments::None, .. }) = root else {
-        return None;
-    };
-    let mut names = vec![name.to_string()];
-    if !names[0].eq_ignore_ascii_case("user") {
+    if fields.is_empty() && !matches!(root, ast::Expr::Function(_)) {
         return None;
     }
+    let mut names = names_of(root)?;
     for field in fields {
-        let ast::AccessExpr::Dot(ast::Expr::Identifier(name)) = field else { return None };
-        names.push(name.value.clone());
+        let ast::AccessExpr::Dot(field) = field else { return None };
+        names.extend(names_of(field)?);
     }
     Some(names.join("."))
+}
+
+/// The names of a column or of a part of one, also if the parser takes one of them for the function `user`.
+fn names_of(expr: &ast::Expr) -> Option<Vec<String>> {
+    match expr {
+        ast::Expr::Identifier(name) => Some(vec![name.value.clone()]),
+        ast::Expr::CompoundIdentifier(names) => Some(names.iter().map(|name| name.value.clone()).collect()),
+        ast::Expr::Function(ast::Function { name, args: ast::FunctionArguments::None, .. }) => {
+            let name = name.to_string();
+            name.eq_ignore_ascii_case("user").then(|| vec![name])
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -266,6 +276,8 @@ mod tests {
             "action",
             "lower(src_endpoint.hostname)",
             "coalesce(user.email, user)",
+            "actor.user.name IS NOT NULL",
+            "lower(actor.User)",
             "CASE WHEN activity_id IN (1, 2) THEN 'Allow' ELSE \"answers[0].rdata\" END",
             "coalesce(canonical_address(a.b), 'none')",
             "to_timestamp_millis(time)",
