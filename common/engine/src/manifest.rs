@@ -49,6 +49,12 @@ impl UnitStats {
         for (column, values) in &more.unreadable {
             *self.unreadable.entry(column.clone()).or_default() += values;
         }
+        for (column, counts) in &more.values {
+            let own = self.values.entry(column.clone()).or_default();
+            for (value, rows) in counts {
+                *own.entry(value.clone()).or_default() += rows;
+            }
+        }
     }
 }
 

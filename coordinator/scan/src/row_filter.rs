@@ -55,10 +55,13 @@ pub(super) fn row_filters(plan: &ScanPlan, records: &[UnitRecord], config: &Conf
             |record: &&UnitRecord| plan.tables[record.unit.table].table.spec.name == population.table;
         let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
         for record in records.iter().filter(of_table) {
-            // Each rollup of a unit that reads the column has the same counts.
-            let mut counts =
-                record.manifests.iter().filter_map(|manifest| manifest.stats.values.get(population.column));
-            for (value, count) in counts.next().into_iter().flatten() {
+            let counts = record.manifests.iter().filter_map(|manifest| {
+                Some((&manifest.rollup, manifest.stats.values.get(population.column)?))
+            });
+            // Each rollup of a unit that reads the column has the same counts, from one manifest or several.
+            let first = counts.clone().next().map(|(rollup, _)| rollup);
+            for (value, count) in counts.filter(|(rollup, _)| Some(*rollup) == first).flat_map(|(_, own)| own)
+            {
                 *rows.entry(value).or_default() += count;
             }
         }
