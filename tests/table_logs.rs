@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::same_bytes::files_of;
 use crate::sandbox::{Sandbox, Setup};
-use crate::support::{Place, hindcast, row, stderr, stdout};
+use crate::support::{Place, hindcast, read_json, row, stderr, stdout};
 
 const TABLE: &str = "CommonSecurityLog";
 const DATE: &str = "2026-01-05";
@@ -110,6 +110,67 @@ fn every_command_refuses_a_table_with_a_log() {
             assert!(files_of(&place.lake()) == before, "{command}");
         }
     }
+}
+
+/// A lake whose table is a Delta table: of its two files, the log has one.
+fn lake_with_delta_table() -> Place {
+    let log = "_delta_log/00000000000000000000.json";
+    let place = lake_with(log);
+    let table = place.lake().join(TABLE);
+    let live = format!("date={DATE}/live.parquet");
+    let field =
+        |name: &str, kind: &str| json!({ "name": name, "type": kind, "nullable": true, "metadata": {} });
+    let texts = ["TimeGenerated", "DeviceVendor", "DeviceEventClassID", "SourceIP", "DestinationIP"];
+    let mut fields: Vec<Value> = texts.map(|name| field(name, "string")).to_vec();
+    fields.extend(["SentBytes", "ReceivedBytes"].map(|name| field(name, "long")));
+    fields.push(field("date", "date"));
+    let actions = [
+        json!({ "protocol": { "minReaderVersion": 1, "minWriterVersion": 2 } }),
+        json!({ "metaData": {
+            "id": "1", "format": { "provider": "parquet", "options": {} }, "partitionColumns": ["date"],
+            "schemaString": json!({ "type": "struct", "fields": fields }).to_string(), "configuration": {}
+        } }),
+        json!({ "add": {
+            "path": live, "partitionValues": { "date": DATE }, "modificationTime": 1_767_607_200_000_i64,
+            "size": fs::metadata(table.join(&live)).expect("a file").len(), "dataChange": true
+        } }),
+    ];
+    let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
+    fs::write(table.join(log), lines.join("\n")).expect("written");
+    place
+}
+
+#[test]
+fn a_delta_table_is_read_and_never_written() {
+    let place = lake_with_delta_table();
+    let (table, lines) = (place.lake().join(TABLE), place.path("lines.ndjson"));
+    fs::write(&lines, format!("{{\"TimeGenerated\":\"{DATE}T11:00:00Z\"}}\n")).expect("written");
+    let before = files_of(&table);
+    let (lake, out) = (place.lake().display().to_string(), place.out().display().to_string());
+    for command in [
+        format!("scan --lake {lake} --out {out} --no-cache --suite firewall"),
+        format!("investigate ip 10.0.0.1 --lake {lake} --out {out} --no-cache"),
+        format!("tables --lake {lake} show {TABLE}"),
+        format!("tables --lake {lake} save Copy_SPRK"),
+    ] {
+        let output = hindcast(&command);
+        assert!(output.status.success(), "{command}: {}{}", stdout(&output), stderr(&output));
+        assert!(files_of(&table) == before, "{command}");
+    }
+    for command in [
+        format!("tables --lake {lake} compact {TABLE}"),
+        format!("tables --lake {lake} delete {TABLE} --yes"),
+        format!("import {} --table {TABLE} --lake {lake}", lines.display()),
+    ] {
+        assert_unwritten(&hindcast(&command), DELTA, &command);
+        assert!(files_of(&table) == before, "{command}");
+    }
+    place.scan_well("--only top_talkers");
+    // The log does not have the other file.
+    let summary: Value = read_json(&place.out().join("summary.json"));
+    assert_eq!(summary["coverage"]["tables"][0]["rows"], 1, "{summary}");
+    let read = &summary["coverage"]["versions"][0];
+    assert_eq!((read["table"].as_str(), read["version"].as_u64()), (Some(TABLE), Some(0)), "{summary}");
 }
 
 #[test]
