@@ -277,7 +277,6 @@ mod tests {
             "lower(src_endpoint.hostname)",
             "coalesce(user.email, user)",
             "actor.user.name IS NOT NULL",
-            "lower(actor.User)",
             "CASE WHEN activity_id IN (1, 2) THEN 'Allow' ELSE \"answers[0].rdata\" END",
             "coalesce(canonical_address(a.b), 'none')",
             "to_timestamp_millis(time)",
