@@ -313,8 +313,10 @@ async fn row_groups_outside_a_window_are_not_read_where_statistics_have_times() 
         for group in [0, 2, 3] {
             stored.destroy(group, "Host");
         }
-        let rows = stored.read(&["Host"], Some(&clip)).await.unwrap();
-        assert_eq!(rows, [owned(&[Some("first")]), owned(&[Some("last")])], "{mapping}");
+        let rows = stored.read(&["Time", "Host"], Some(&clip)).await.unwrap();
+        let times = [Some("2026-01-05T01:00:00Z"), Some("2026-01-05T01:59:59Z")];
+        let wanted = [[times[0], Some("first")], [times[1], Some("last")]];
+        assert_eq!(rows, wanted.map(|row| owned(&row)), "{mapping}");
     }
     let text = |millis: Vec<i64>| {
         let texts: Vec<Option<String>> = millis.iter().map(|time| Some(time.to_string())).collect();
@@ -325,7 +327,7 @@ async fn row_groups_outside_a_window_are_not_read_where_statistics_have_times() 
         ["columns.Time = 'at'", "columns.Time = { sql = 'to_timestamp_millis(CAST(at AS BIGINT))' }"]
     {
         let stored = Stored::new(mapping, &hours(text));
-        assert_eq!(stored.read(&["Host"], Some(&clip)).await.unwrap().len(), 8, "{mapping}");
+        assert_eq!(stored.read(&["Time", "Host"], Some(&clip)).await.unwrap().len(), 8, "{mapping}");
     }
 }
 

@@ -249,14 +249,15 @@ fn path_of_user(expr: &ast::Expr) -> Option<String> {
     Some(names.join("."))
 }
 
-/// The names of a column or of a part of one, also if the parser takes one of them for the function `user`.
+/// The names of a column or of a part of one, also if the parser takes the last of them for a function such as `user`.
 fn names_of(expr: &ast::Expr) -> Option<Vec<String>> {
     match expr {
         ast::Expr::Identifier(name) => Some(vec![name.value.clone()]),
         ast::Expr::CompoundIdentifier(names) => Some(names.iter().map(|name| name.value.clone()).collect()),
         ast::Expr::Function(ast::Function { name, args: ast::FunctionArguments::None, .. }) => {
-            let name = name.to_string();
-            name.eq_ignore_ascii_case("user").then(|| vec![name])
+            let names: Option<Vec<String>> =
+                name.0.iter().map(|part| part.as_ident().map(|part| part.value.clone())).collect();
+            names.filter(|names| names.len() > 1 || names[0].eq_ignore_ascii_case("user"))
         }
         _ => None,
     }
