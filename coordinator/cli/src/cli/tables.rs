@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hindcast_base::format::format_bytes;
+use hindcast_base::format::{counted, format_bytes};
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::{Window, parse_time};
 use hindcast_base::{Error, Result};
@@ -291,11 +291,12 @@ fn print_entry(entry: &TableEntry) {
     let size: u64 = entry.dates.iter().map(|date| date.bytes).sum();
     let (Some(first), Some(last)) = (entry.dates.first(), entry.dates.last()) else { return };
     println!(
-        "{:<30} {root}{} to {} ({} dates), {files} files, {}{}",
+        "{:<30} {root}{} to {} ({}), {}, {}{}",
         entry.table,
         first.date,
         last.date,
-        entry.dates.len(),
+        counted(entry.dates.len() as u64, "date"),
+        counted(files, "file"),
         format_bytes(size),
         match (&entry.layout, entry.version) {
             (Some(layout), _) => format!(", {layout}"),

@@ -126,7 +126,7 @@ async fn run_cases(
             failed.iter().for_each(|report| println!("{}", report.message(files.place_of(report.file))));
             match (of_analysis.len(), failed.len()) {
                 (0, _) => println!("{}: no cases", analysis.id),
-                (all, 0) => println!("{}: {all} cases passed", analysis.id),
+                (all, 0) => println!("{}: {} passed", analysis.id, counted(all as u64, "case")),
                 (all, failed) => println!("{}: {failed} of {all} cases FAILED", analysis.id),
             }
         }
