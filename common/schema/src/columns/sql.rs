@@ -257,7 +257,8 @@ fn names_of(expr: &ast::Expr) -> Option<Vec<String>> {
         ast::Expr::Function(ast::Function { name, args: ast::FunctionArguments::None, .. }) => {
             let names: Option<Vec<String>> =
                 name.0.iter().map(|part| part.as_ident().map(|part| part.value.clone())).collect();
-            names.filter(|names| names.len() > 1 || names[0].eq_ignore_ascii_case("user"))
+            names
+                .filter(|names| names.len() > 1 || names.iter().all(|name| name.eq_ignore_ascii_case("user")))
         }
         _ => None,
     }
