@@ -46,8 +46,15 @@ struct Columns {
     sizes: Int64Array,
     modified_ms: Int64Array,
     statistics: StringArray,
-    partition: MapArray,
+    partition: PartitionValues,
     vectors: Vectors,
+}
+
+/// The partition values of a batch of rows.
+struct PartitionValues {
+    rows: MapArray,
+    keys: StringArray,
+    values: StringArray,
 }
 
 /// The deletion vectors of a batch of rows.
@@ -77,7 +84,7 @@ impl RowReader {
             path: columns.paths.value(row),
             bytes: columns.sizes.value(row),
             modified_ms: columns.modified_ms.value(row),
-            partition: &values_of(&columns.partition, row)?,
+            partition: &columns.partition.of(row),
             statistics: columns.statistics.is_valid(row).then(|| columns.statistics.value(row)),
             deleted: columns.vectors.of(row)?,
         })
@@ -115,15 +122,32 @@ impl Columns {
     fn of(rows: &RecordBatch) -> Result<Self, String> {
         let column = |name: &str| rows.column_by_name(name).ok_or_else(|| lacks(name));
         let constants = structs(column("fileConstantValues")?)?;
-        let partition = field(constants, "partitionValues")?;
         Ok(Self {
             paths: texts(column("path")?)?,
             sizes: numbers(column("size")?)?,
             modified_ms: numbers(column("modificationTime")?)?,
             statistics: texts(column("stats")?)?,
-            partition: partition.as_map_opt().ok_or_else(|| lacks("partitionValues"))?.clone(),
+            partition: PartitionValues::in_column(field(constants, "partitionValues")?)?,
             vectors: Vectors::in_column(structs(column("deletionVector")?)?)?,
         })
+    }
+}
+
+impl PartitionValues {
+    fn in_column(column: &ArrayRef) -> Result<Self, String> {
+        let rows = column.as_map_opt().ok_or_else(|| lacks("partitionValues"))?.clone();
+        Ok(Self { keys: texts(rows.keys())?, values: texts(rows.values())?, rows })
+    }
+
+    /// Those of a row, by their names in the log.
+    fn of(&self, row: usize) -> BTreeMap<String, Option<String>> {
+        if self.rows.is_null(row) {
+            return BTreeMap::new();
+        }
+        let offsets = self.rows.value_offsets();
+        let entries = offsets[row] as usize..offsets[row + 1] as usize;
+        let value = |entry: usize| self.values.is_valid(entry).then(|| self.values.value(entry).to_owned());
+        entries.map(|entry| (self.keys.value(entry).to_owned(), value(entry))).collect()
     }
 }
 
@@ -177,15 +201,4 @@ fn texts(column: &ArrayRef) -> Result<StringArray, String> {
 fn numbers(column: &ArrayRef) -> Result<Int64Array, String> {
     let numbers = cast(column, &DataType::Int64).map_err(|error| error.to_string())?;
     Ok(numbers.as_primitive::<Int64Type>().clone())
-}
-
-/// The partition values of a row, by their names in the log.
-fn values_of(maps: &MapArray, row: usize) -> Result<BTreeMap<String, Option<String>>, String> {
-    if maps.is_null(row) {
-        return Ok(BTreeMap::new());
-    }
-    let entries = maps.value(row);
-    let (keys, values) = (texts(entries.column(0))?, texts(entries.column(1))?);
-    let value = |entry: usize| values.is_valid(entry).then(|| values.value(entry).to_owned());
-    Ok((0..entries.len()).map(|entry| (keys.value(entry).to_owned(), value(entry))).collect())
 }
