@@ -172,6 +172,10 @@ fn column_gap(
     let absent_column = |column: &&str| {
         let source = table.mapping.columns.get(*column).map(ToString::to_string);
         let nearest = closest(source.as_deref().unwrap_or(column), others.iter().copied());
+        // With a preset that fits, nobody needs to look for names.
+        let nearest = nearest.filter(|_| preset.is_none());
+        // An expression may have several lines.
+        let source = source.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
         AbsentColumn { name: (*column).to_owned(), nearest: nearest.map(str::to_owned), source }
     };
     let effect = match absent.contains(&spec.time_column) {

@@ -1,6 +1,6 @@
 //! Examines the quality of a table's data: hours without rows, silent devices, columns that are always null.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -103,13 +103,17 @@ pub async fn examine(
     let Some(table) = tables.first() else {
         return Ok(quality);
     };
-    let key = table.spec.shard_key;
-    let mut rows: BTreeMap<i64, i64> = BTreeMap::new();
-    let mut keys: BTreeMap<String, Seen> = BTreeMap::new();
     let folders = match window {
         Some(window) => table.folders(window).await?,
         None => table.all_folders().await?,
     };
+    if table.columns(&folders, &BTreeSet::from([table.spec.time_column])).await?.is_empty() {
+        quality.rows_without_time = detail.entry.dates.iter().filter_map(|date| date.rows).sum();
+        return Ok(quality);
+    }
+    let key = table.spec.shard_key;
+    let mut rows: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut keys: BTreeMap<String, Seen> = BTreeMap::new();
     for file in folders.iter().flat_map(|folder| &folder.files) {
         let times = frame(table, &[table.spec.time_column], file, window, runtime).await?;
         quality.rows_without_time += add_hours(table, times, &mut rows).await?;
