@@ -165,6 +165,10 @@ fn a_finding_names_the_roots_that_hold_its_rows() {
     assert!(main.0 == main.1 && emea.0 == emea.1 && main.0 != emea.0, "{main:?} {emea:?}");
     let mut named = [0, 0];
     for finding in findings_of(&place.out()) {
+        // It sums rows of several addresses, and names one of them: only rows that name that one say where it came from.
+        if finding["analysis"] == "rare_combinations" {
+            continue;
+        }
         let day = |field: &str| finding[field].as_str().map(|time| time[..10].to_owned());
         let roots = &finding["roots"];
         if let (Some(first), Some(last)) = (day("first_seen"), day("last_seen")) {
