@@ -19,6 +19,8 @@ pub struct Disabled {
 pub enum DisabledReason {
     /// The lake has none of these tables, one of which would suffice.
     NoTable(&'static [&'static str]),
+    /// The lake has none of the tables that it reads where they are.
+    NoneOfItsTables,
     /// A table lacks columns that the analysis needs.
     NoColumns {
         /// The table.
@@ -76,6 +78,7 @@ impl fmt::Display for DisabledReason {
             DisabledReason::NoTable(tables) => {
                 write!(formatter, "the lake has no table {}", tables.join(" or "))
             }
+            DisabledReason::NoneOfItsTables => formatter.write_str("the lake has none of the tables that it reads"),
             DisabledReason::NoColumns { table, columns } => {
                 write!(formatter, "{table} has no column {}", columns.join(", "))
             }

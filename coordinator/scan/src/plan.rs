@@ -166,7 +166,7 @@ pub(super) async fn plan_window(
     }
 
     let (analyses, disabled) =
-        enabled(&wanted, &columns, locations.is_some(), request.investigated.is_some());
+        enabled(request.detections, &wanted, &columns, locations.is_some(), request.investigated.is_some());
     // Where a rollup can be computed from any of several tables, each root has its own choice.
     let chosen: BTreeMap<_, _> = of_roots
         .iter()
@@ -312,14 +312,20 @@ fn has_substitute(detections: Detections, name: &str, columns: &Columns) -> bool
 
 /// The analyses that can run, and those that can't.
 fn enabled(
+    detections: Detections,
     wanted: &[&'static Analysis],
     columns: &Columns,
     has_locations: bool,
     is_investigation: bool,
 ) -> (Vec<&'static Analysis>, Vec<Disabled>) {
     let (mut analyses, mut disabled) = (Vec::new(), Vec::new());
+    let reads_any = |analysis: &Analysis| {
+        let mut tables = rollups_of(detections, analysis).flat_map(|rollup| rollup.tables);
+        !analysis.rollups.is_empty() || tables.any(|table| columns.contains_key(*table))
+    };
     for &analysis in wanted {
-        match DisabledReason::of(analysis, columns, has_locations, is_investigation) {
+        let unread = (!reads_any(analysis)).then_some(DisabledReason::NoneOfItsTables);
+        match unread.or_else(|| DisabledReason::of(analysis, columns, has_locations, is_investigation)) {
             None => analyses.push(analysis),
             Some(reason) => disabled.push(Disabled { analysis, reason }),
         }
