@@ -16,7 +16,10 @@ fn reports() -> Vec<CaseReport> {
     thread::scope(|scope| {
         let ids = detections.all().iter().map(|analysis| analysis.id);
         let running: Vec<_> = ids.map(|id| scope.spawn(move || run(id))).collect();
-        running.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+        running
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 

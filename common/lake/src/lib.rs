@@ -30,7 +30,7 @@ mod stores;
 mod table_format;
 
 /// Version of how values are read, a part of the keys of state. Raise it whenever a file's rows are read as other values.
-pub const CATALOG_VERSION: u32 = 1;
+pub const CATALOG_VERSION: u32 = 2;
 
 pub use delta::{TableVersion, TableVersions, delta_files};
 pub use diagnose::locate_fault;
