@@ -7,20 +7,17 @@ Each lake has one small file of AuditLogs per date. `scan --dry-run` plans the w
 """
 
 import argparse
-import collections
 import datetime
-import http.server
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from requests import Store
+from requests import recount, serve
 
 FIRST = datetime.date(2012, 5, 1)
 LAYOUTS = {
@@ -52,10 +49,7 @@ def write(lake, folder, dates):
 
 def plan(arguments, server, window):
     """Plans a scan; returns its seconds and requests."""
-    server.counts.clear()
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-    environment = dict(os.environ, AWS_ENDPOINT=endpoint, AWS_ALLOW_HTTP="true", **keys)
+    environment = recount(server)
     line = [arguments.binary, "scan", "--lake", "s3://lake", "--suite", "exfiltration", "--dry-run", *window]
     started = time.monotonic()
     done = subprocess.run(line, env=environment, capture_output=True, text=True)
@@ -75,11 +69,7 @@ def main():
     for layout, folder in LAYOUTS.items():
         with tempfile.TemporaryDirectory(prefix="hindcast-layouts-") as lake:
             write(lake, folder, arguments.dates)
-            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
-            server.daemon_threads, server.latency = True, arguments.latency_ms / 1000
-            server.lock, server.counts, server.bytes = threading.RLock(), collections.Counter(), collections.Counter()
-            server.buckets = {"lake": lake}
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            server = serve({"lake": lake}, arguments.latency_ms)
             for name, window in (("all", []), ("a week", ["--from", str(week)])):
                 seconds, counts = plan(arguments, server, window)
                 lists, gets = counts.get(("lake", "LIST"), 0), counts.get(("lake", "GET"), 0)

@@ -8,21 +8,18 @@ The table, AuditLogs, is partitioned by date or not at all. Its log is a checkpo
 """
 
 import argparse
-import collections
 import datetime
-import http.server
 import json
 import os
 import sys
 import tempfile
-import threading
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 import measure
-from requests import Store
+from requests import recount, serve
 
 FIRST = datetime.date(2012, 5, 1)
 # A file can have no more links on common file systems.
@@ -96,11 +93,7 @@ def write(folder, is_by_date, arguments):
 
 def plan(arguments, server, window):
     """Plans a scan; returns its resources and requests."""
-    server.counts.clear()
-    server.bytes.clear()
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-    environment = {"AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true", **keys}
+    environment = recount(server)
     line = [arguments.binary, "scan", "--lake", "s3://lake", "--suite", "exfiltration", "--dry-run", *window]
     done = measure.run(line, environment=environment)
     if done.status:
@@ -122,11 +115,7 @@ def main():
     for is_by_date in (True, False):
         with tempfile.TemporaryDirectory(prefix="hindcast-planning-") as lake:
             write(os.path.join(lake, "AuditLogs"), is_by_date, arguments)
-            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
-            server.daemon_threads, server.latency = True, arguments.latency_ms / 1000
-            server.lock, server.counts, server.bytes = threading.RLock(), collections.Counter(), collections.Counter()
-            server.buckets = {"lake": lake}
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            server = serve({"lake": lake}, arguments.latency_ms)
             for name, window in (("all", []), ("a week", ["--from", str(week)])):
                 done, counts = plan(arguments, server, window)
                 lists, gets = counts.get(("lake", "LIST"), 0), counts.get(("lake", "GET"), 0)

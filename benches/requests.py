@@ -138,12 +138,28 @@ class Store(http.server.BaseHTTPRequestHandler):
         self.answer(204)
 
 
-def scan(arguments, server, out):
-    """Runs a scan; returns its seconds and requests."""
+def serve(buckets, latency_ms):
+    """Starts a store on loopback; `buckets` are folders by name."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
+    server.daemon_threads, server.latency = True, latency_ms / 1000
+    server.lock, server.counts, server.bytes = threading.RLock(), collections.Counter(), collections.Counter()
+    server.buckets = buckets
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def recount(server):
+    """Counts from zero; returns the environment in which a command uses the store."""
     server.counts.clear()
     server.bytes.clear()
     endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    environment = dict(os.environ, AWS_ENDPOINT=endpoint, AWS_ALLOW_HTTP="true", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b", AWS_REGION="us-east-1")
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+    return dict(os.environ, AWS_ENDPOINT=endpoint, AWS_ALLOW_HTTP="true", **keys)
+
+
+def scan(arguments, server, out):
+    """Runs a scan; returns its seconds and requests."""
+    environment = recount(server)
     line = [arguments.binary, "scan", "--lake", "s3://lake", "--state", "s3://state", "--threads", str(arguments.threads), "--out", out, "--quiet"]
     started = time.monotonic()
     done = subprocess.run(line + arguments.extra, env=environment, capture_output=True, text=True)
@@ -160,12 +176,8 @@ def main():
     parser.add_argument("--latency-ms", type=float, default=0)
     arguments, arguments.extra = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="hindcast-requests-") as work:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
-        server.daemon_threads, server.latency = True, arguments.latency_ms / 1000
-        server.lock, server.counts, server.bytes = threading.RLock(), collections.Counter(), collections.Counter()
-        server.buckets = {"lake": arguments.lake, "state": f"{work}/state"}
-        os.makedirs(server.buckets["state"])
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        os.makedirs(f"{work}/state")
+        server = serve({"lake": arguments.lake, "state": f"{work}/state"}, arguments.latency_ms)
         for name in ("first", "again"):
             seconds, counts, sent = scan(arguments, server, f"{work}/out")
             print(f"{name}  {seconds:.1f} s")
