@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use hindcast_base::{Error, Result};
 
+use super::built_in::Sources;
 use super::detect::Sample;
 use super::format::FileFormat;
 use super::framing::{Framed, Span};
 use super::inputs::{Bytestream, Input, read_up_to};
 use super::rejects::Reject;
-use super::source::Source;
 
 /// Bytes per read.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -55,11 +55,11 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Opens `file`, whose source the user may have named.
+    /// Opens `file`, which has one of the sources.
     ///
     /// # Errors
     /// [`Error::Io`] if it can't be opened or its store fails, [`Error::Invalid`] if its format is unknown.
-    pub(super) fn open(input: usize, file: &Input, named_source: Option<&Source>) -> Result<Self> {
+    pub(super) fn open(input: usize, file: &Input, sources: &Sources) -> Result<Self> {
         let mut blocks = Self {
             input,
             file: file.clone(),
@@ -80,7 +80,7 @@ impl Blocks {
             blocks.pending.drain(..3);
         }
         let sample = Sample { text: &blocks.pending, is_whole: blocks.is_last };
-        let (format, header_bytes) = FileFormat::of(sample, named_source)
+        let (format, header_bytes) = FileFormat::of(sample, sources)
             .map_err(|reason| Error::Invalid(format!("{}: {reason}", file.name)))?;
         blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
         blocks.pending.drain(..header_bytes);

@@ -18,7 +18,7 @@ async fn read(text: Vec<u8>) -> (Vec<Found>, usize) {
     place.store().put(place.prefix(), text.into()).await.unwrap();
     let input = input_at(place).await;
     let read = move || {
-        let mut blocks = Blocks::open(7, &input, None).unwrap();
+        let mut blocks = Blocks::open(7, &input, &Sources::for_tests()).unwrap();
         let (mut found, mut count) = (Vec::new(), 0);
         while let Some(block) = blocks.next().unwrap() {
             assert_eq!(block.input, 7);

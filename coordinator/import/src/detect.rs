@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::built_in::Sources;
 use super::encoding::text_of;
 use super::format::{FileFormat, Kind, Record, document_in};
 use super::framing::{Framing, Shape, lines};
-use super::source::Source;
 use super::zeek::ZeekHeader;
 use super::{documents, json, messages, octet_counted, unsupported};
 
@@ -34,10 +34,8 @@ impl Sample<'_> {
 ///
 /// # Errors
 /// Why the file can't be read, and what to do.
-pub(super) fn detect_format(
-    sample: Sample<'_>,
-    named_source: Option<&Source>,
-) -> Result<(FileFormat, usize), String> {
+pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(FileFormat, usize), String> {
+    let named_source = sources.named();
     if let Some(reason) = unsupported::binary(sample.text) {
         return Err(reason);
     }

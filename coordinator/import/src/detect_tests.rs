@@ -1,14 +1,12 @@
 //! Tests that the format of a file is detected from its first lines.
 
-use hindcast_lake::Tables;
-
 use super::*;
 
 /// The framing, the kind of records and the length of the header of a file, or why it is refused.
 fn detected(text: &str, source: Option<&str>) -> Result<(Shape, &'static str, usize), String> {
-    let source = source.map(|name| Source::built_in(name, Tables::built_in()).unwrap());
+    let sources = source.map_or_else(Sources::for_tests, Sources::naming);
     let sample = Sample { text: text.as_bytes(), is_whole: true };
-    let (format, header_bytes) = detect_format(sample, source.as_ref())?;
+    let (format, header_bytes) = detect_format(sample, &sources)?;
     let kind = match format.kind {
         Kind::Json => "json",
         Kind::Csv { .. } => "csv",
@@ -106,6 +104,10 @@ fn lines_are_counted_by_the_byte_that_ends_them() {
         ("{\"a\":1}", b'\n'),
     ] {
         let sample = Sample { text: text.as_bytes(), is_whole: true };
-        assert_eq!(detect_format(sample, None).unwrap().0.framing.line_end, line_end, "{text:?}");
+        assert_eq!(
+            detect_format(sample, &Sources::for_tests()).unwrap().0.framing.line_end,
+            line_end,
+            "{text:?}"
+        );
     }
 }

@@ -19,6 +19,7 @@ use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
+use super::built_in::Sources;
 use super::group::Group;
 use super::{ImportReport, ImportRequest, TimeOptions, inputs, publish};
 
@@ -78,7 +79,7 @@ impl Failing {
             threads: 2,
         };
         let mut report = ImportReport::default();
-        Group::import(&request, None, vec![input], &mut report, || {}).await?;
+        Group::import(&request, &Sources::for_tests(), vec![input], &mut report, || {}).await?;
         match report.failures.pop() {
             Some(failure) => Err(failure),
             None => Ok(report),

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::built_in::Sources;
 use super::cef;
 use super::detect::{self, Sample};
 use super::encoding::text_of;
 use super::framing::{Framed, Framing};
 use super::json;
 use super::messages;
-use super::source::Source;
 use super::zeek::ZeekHeader;
 
 /// A record: names and values as text, in the order of the file. Null and absent fields have no entry; nested values
@@ -59,8 +59,8 @@ impl FileFormat {
     ///
     /// # Errors
     /// Why the text can't be read, and what to do.
-    pub(super) fn of(sample: Sample<'_>, named_source: Option<&Source>) -> Result<(Self, usize), String> {
-        detect::detect_format(sample, named_source)
+    pub(super) fn of(sample: Sample<'_>, sources: &Sources) -> Result<(Self, usize), String> {
+        detect::detect_format(sample, sources)
     }
 
     /// Cuts `text` into records. Returns the format of the text after them, which a header among the rows changes.
@@ -157,7 +157,7 @@ mod tests {
 
     fn records(text: &str) -> Vec<String> {
         let sample = Sample { text: text.as_bytes(), is_whole: true };
-        let (format, header_bytes) = FileFormat::of(sample, None).unwrap();
+        let (format, header_bytes) = FileFormat::of(sample, &Sources::for_tests()).unwrap();
         let mut format = Arc::new(format);
         let mut rest = &text[header_bytes..];
         let mut read = Vec::new();

@@ -11,6 +11,7 @@ use hindcast_lake::Tables;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::blocks::Blocks;
+use super::built_in::Sources;
 use super::duplicates::{Counts, Duplicates};
 use super::format::Record;
 use super::inputs::Input;
@@ -29,7 +30,7 @@ const RUN_BYTES: usize = 128 << 20;
 /// A group of files that one change imports.
 pub(super) struct Group<'a> {
     request: &'a ImportRequest,
-    named_source: Option<Arc<Source>>,
+    sources: &'a Sources,
     inputs: Vec<Input>,
     scratch: tempfile::TempDir,
     /// Rows to be written, by table.
@@ -78,13 +79,13 @@ impl<'a> Group<'a> {
     /// As [`super::import`].
     pub(super) async fn import(
         request: &'a ImportRequest,
-        named_source: Option<Arc<Source>>,
+        sources: &'a Sources,
         mut inputs: Vec<Input>,
         report: &mut ImportReport,
         progress: impl Fn(),
     ) -> Result<()> {
         while !inputs.is_empty() {
-            let mut group = Self::new(request, named_source.clone(), inputs)?;
+            let mut group = Self::new(request, sources, inputs)?;
             // If a file fails when some of its rows are among the rows of others, read the others again without it.
             if let Some(broken) = group.read_files(&progress).await? {
                 inputs = group.inputs;
@@ -98,18 +99,14 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn new(
-        request: &'a ImportRequest,
-        named_source: Option<Arc<Source>>,
-        inputs: Vec<Input>,
-    ) -> Result<Self> {
+    fn new(request: &'a ImportRequest, sources: &'a Sources, inputs: Vec<Input>) -> Result<Self> {
         let duplicates = request.record_id.as_ref().map(|column| {
             let duplicates = Duplicates::new(request.lake.clone(), column.clone(), request.known);
             Arc::new(Mutex::new(duplicates))
         });
         Ok(Self {
             request,
-            named_source,
+            sources,
             files: inputs.iter().map(|input| FileReport::new(&input.name, input.bytes)).collect(),
             inputs,
             scratch: tempfile::tempdir().map_err(Error::io("making a temporary folder"))?,
@@ -169,8 +166,8 @@ impl<'a> Group<'a> {
 
     /// Reads one file: parses blocks in parallel, and takes them in order.
     async fn read_file(&mut self, index: usize, progress: &impl Fn()) -> std::result::Result<(), Stop> {
-        let (input, named_source) = (self.inputs[index].clone(), self.named_source.clone());
-        let opened = spawn_blocking(move || Blocks::open(index, &input, named_source.as_deref())).await;
+        let (input, sources) = (self.inputs[index].clone(), self.sources.clone());
+        let opened = spawn_blocking(move || Blocks::open(index, &input, &sources)).await;
         let mut blocks = opened.map_err(internal).map_err(Stop::Import)?.map_err(Stop::File)?;
         let name = self.inputs[index].name.clone();
         let stop = |error| match error {
@@ -209,12 +206,12 @@ impl<'a> Group<'a> {
     /// How to read the times of a file. The whole file proves the order of its dates, independent of blocks and threads.
     fn times_of(&self, index: usize, source: &Arc<Source>, messages_in: Option<String>) -> Times {
         let input = self.inputs[index].without_progress();
-        let (named_source, source, requested_table) =
-            (self.named_source.clone(), Arc::clone(source), self.request.table.clone());
+        let (sources, source, requested_table) =
+            (self.sources.clone(), Arc::clone(source), self.request.table.clone());
         let options = self.request.times.clone();
         let modified_us = input.modified_us;
         let gather = move || {
-            let mut blocks = Blocks::open(0, &input, named_source.as_deref())?;
+            let mut blocks = Blocks::open(0, &input, &sources)?;
             if let Some(path) = messages_in.clone() {
                 blocks.unwrap_messages(path);
             }
@@ -228,12 +225,12 @@ impl<'a> Group<'a> {
         let requested_table = self.request.table.as_deref();
         let (format, texts) = blocks.sample();
         let (wrapped, source) = format.with_records(&texts, |records| {
-            let is_cef = self.named_source.as_ref().is_none_or(|named_source| named_source.is_cef);
+            let is_cef = self.sources.named().is_none_or(|named_source| named_source.is_cef);
             let wrapped = messages_in(records).filter(|_| is_cef);
-            let source = match (&self.named_source, &wrapped) {
+            let source = match (self.sources.named(), &wrapped) {
                 (Some(named_source), _) => Arc::clone(named_source),
-                (None, Some(_)) => Arc::new(Source::built_in("cef", self.request.known)?),
-                (None, None) => Arc::new(Source::of_records(records, requested_table, self.request.known)?),
+                (None, Some(_)) => self.sources.by_name("cef")?,
+                (None, None) => self.sources.of_records(records, requested_table)?,
             };
             // A record that names no table is a reject. If no record names one, the user must.
             let has_no_table = |record: &Record<'_>| {

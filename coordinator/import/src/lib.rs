@@ -1,6 +1,7 @@
 //! Imports raw logs into tables of a lake: reads records, clusters rows, and commits all files in one change.
 
 mod blocks;
+mod built_in;
 mod cef;
 mod columns;
 mod csv_records;
@@ -45,8 +46,8 @@ pub use times::TimeOptions;
 
 pub use publish::forget;
 
+use built_in::Sources;
 use group::Group;
-use source::Source;
 
 /// Bytes of input files per change, and so the most that a killed import loses.
 const COMMIT_BYTES: u64 = 16 << 30;
@@ -102,11 +103,7 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
             "{table:?} is not a valid table name: use letters, digits and _"
         )));
     }
-    let named_source = match (&request.mapping, &request.source) {
-        (Some((name, text)), _) => Some(Arc::new(Source::parse(name, text, request.known)?)),
-        (None, Some(name)) => Some(Arc::new(Source::built_in(name, request.known)?)),
-        (None, None) => None,
-    };
+    let sources = Sources::of(request)?;
     refuse_table_as_lake(&request.lake).await?;
     if let Some(table) = &request.table {
         request.refuse_unwritable(table).await?;
@@ -137,15 +134,14 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
         group_bytes += input.bytes;
         group.push(input);
         if group_bytes >= COMMIT_BYTES {
-            let named_source = named_source.clone();
-            Group::import(request, named_source, std::mem::take(&mut group), &mut report, || {
+            Group::import(request, &sources, std::mem::take(&mut group), &mut report, || {
                 progress(bytes_read.load(Ordering::Relaxed), total);
             })
             .await?;
             group_bytes = 0;
         }
     }
-    Group::import(request, named_source, group, &mut report, || {
+    Group::import(request, &sources, group, &mut report, || {
         progress(bytes_read.load(Ordering::Relaxed), total)
     })
     .await?;

@@ -5,16 +5,16 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
-use hindcast_lake::{Location, Tables};
+use hindcast_lake::Location;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::blocks::Blocks;
+use super::built_in::Sources;
 use super::inputs;
 use super::parse::parse;
-use super::source::Source;
 use super::times::{TimeOptions, Times};
 use hindcast_base::log_time::DateOrder;
 
@@ -141,10 +141,10 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
     let input = inputs::input_at(place).await;
     let read = move || {
         let mut ids = BTreeSet::new();
-        let mut blocks = Blocks::open(0, &input, None).unwrap();
+        let mut blocks = Blocks::open(0, &input, &Sources::for_tests()).unwrap();
         let (format, texts) = blocks.sample();
-        let source = format
-            .with_records(&texts, |records| Source::of_records(records, None, Tables::built_in()).unwrap());
+        let source =
+            format.with_records(&texts, |records| Sources::for_tests().of_records(records, None).unwrap());
         let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
         let times = Times::without_proof(options);
         while let Some(block) = blocks.next().unwrap() {

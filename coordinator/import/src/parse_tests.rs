@@ -5,15 +5,16 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use hindcast_base::time::parse_time;
-use hindcast_lake::Tables;
 
+use super::super::built_in::Sources;
 use super::super::detect::Sample;
 use super::super::times::TimeOptions;
 use super::*;
 
 /// A text as one block, in the format that is detected from it, or with records that wrap CEF messages in a field.
 fn block_of(text: &[u8], wrapped_in: Option<&str>) -> Block {
-    let (mut format, header_bytes) = FileFormat::of(Sample { text, is_whole: true }, None).unwrap();
+    let (mut format, header_bytes) =
+        FileFormat::of(Sample { text, is_whole: true }, &Sources::for_tests()).unwrap();
     format.messages_in = wrapped_in.map(str::to_owned);
     let (mut format, mut bytes) = (Arc::new(format), text[header_bytes..].to_vec());
     // A Zeek log's header comes before the records.
@@ -30,7 +31,7 @@ fn block_of(text: &[u8], wrapped_in: Option<&str>) -> Block {
 }
 
 fn parsed(source: &str, table: Option<&str>, block: Block) -> Parsed {
-    let source = Source::built_in(source, Tables::built_in()).unwrap();
+    let source = Sources::for_tests().by_name(source).unwrap();
     parse(block, &source, table, &Times::without_proof(TimeOptions::default())).unwrap()
 }
 
@@ -110,7 +111,7 @@ fn a_record_that_names_no_table_is_rejected() {
 fn dates_of_a_file_prove_their_order() {
     let read = |text: &'static str| {
         let block = || block_of(text.as_bytes(), None);
-        let source = || Source::built_in("generic", Tables::built_in()).unwrap();
+        let source = || Sources::for_tests().by_name("generic").unwrap();
         let gather_all = move || {
             let times = Times::without_proof(TimeOptions::default());
             let mut evidence = Evidence::default();

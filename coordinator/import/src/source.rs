@@ -10,20 +10,6 @@ use serde::Deserialize;
 use super::format::Record;
 use super::json;
 
-/// The built-in sources, in the order in which they are tried.
-const BUILT_IN: [(&str, &str); 9] = [
-    ("defender-stream", include_str!("../data/defender-stream.toml")),
-    ("office-audit", include_str!("../data/office-audit.toml")),
-    ("cef", include_str!("../data/cef.toml")),
-    ("zeek", include_str!("../data/zeek.toml")),
-    ("traffic-analytics", include_str!("../data/traffic-analytics.toml")),
-    ("monitor-export", include_str!("../data/monitor-export.toml")),
-    ("portal-csv", include_str!("../data/portal-csv.toml")),
-    // After the exports of workspaces, whose tables of Windows events have the same fields.
-    ("sysmon", include_str!("../data/sysmon.toml")),
-    ("generic", include_str!("../data/generic.toml")),
-];
-
 /// One source.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,27 +160,7 @@ pub(super) enum Route<'s, 'r> {
 }
 
 impl Source {
-    /// Names of the built-in sources.
-    pub(super) fn names() -> Vec<&'static str> {
-        BUILT_IN.iter().map(|(name, _)| *name).collect()
-    }
-
-    /// The built-in source with that name, of rows of the tables `known` and others.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if there is none, with the existing names.
-    pub(super) fn built_in(name: &str, known: Tables) -> Result<Self> {
-        let found = BUILT_IN.iter().find(|(known, _)| *known == name);
-        let (name, text) = found.ok_or_else(|| {
-            Error::Invalid(format!(
-                "there is no source {name:?}; the sources are {}",
-                Self::names().join(", ")
-            ))
-        })?;
-        Self::parse(name, text, known)
-    }
-
-    /// The source a mapping file describes, of rows of the tables `known` and others.
+    /// The source that a TOML text describes, of rows of the tables `known` and others.
     ///
     /// # Errors
     /// [`Error::Invalid`] with line and column if it is not a valid mapping file.
@@ -208,39 +174,8 @@ impl Source {
         Ok(source)
     }
 
-    /// The built-in source that matches most of these records; the generic one if none does. If the user names a table,
-    /// the source must have a rule for it, or one that turns most records into its rows.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if a built-in source is invalid.
-    pub(super) fn of_records(
-        records: &[Record<'_>],
-        requested_table: Option<&str>,
-        known: Tables,
-    ) -> Result<Self> {
-        for name in Self::names() {
-            let source = Self::built_in(name, known)?;
-            let most = |is_so: &dyn Fn(&Record<'_>) -> bool| {
-                2 * records.iter().filter(|record| is_so(record)).count() > records.len()
-            };
-            let is_taken = |record: &Record<'_>| {
-                let mut record = record.clone();
-                json::shape(&mut record, &source).is_ok()
-                    && matches!(source.route(&record, requested_table), Route::Row(..))
-            };
-            let has_rule = |requested_table: &str| {
-                source.tables.iter().any(|rule| rule.table.as_deref() == Some(requested_table))
-            };
-            let serves =
-                requested_table.is_none_or(|requested_table| has_rule(requested_table) || most(&is_taken));
-            if most(&|record| source.is_recognised(record)) && serves {
-                return Ok(source);
-            }
-        }
-        Self::built_in("generic", known)
-    }
-
-    fn is_recognised(&self, record: &Record<'_>) -> bool {
+    /// Whether a record has all fields of one of the sets by which the source is recognised.
+    pub(super) fn is_recognised(&self, record: &Record<'_>) -> bool {
         let has = |name: &String| {
             record.iter().any(|(field, _)| field == name) || matches!(json::nested(record, name), Ok(Some(_)))
         };

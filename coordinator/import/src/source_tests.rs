@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::super::built_in::Sources;
 use super::*;
 
 fn record(fields: &[(&'static str, &'static str)]) -> Record<'static> {
@@ -10,8 +11,8 @@ fn record(fields: &[(&'static str, &'static str)]) -> Record<'static> {
 
 #[test]
 fn built_in_sources_are_valid_and_name_columns_that_exist() {
-    for name in Source::names() {
-        let source = Source::built_in(name, Tables::built_in()).unwrap();
+    for source in Sources::for_tests().all() {
+        let name = &source.name;
         for rule in &source.tables {
             let Some(table) = &rule.table else { continue };
             let spec = TableSpec::by_name(table).expect("a table Hindcast reads");
@@ -27,12 +28,12 @@ fn built_in_sources_are_valid_and_name_columns_that_exist() {
 #[test]
 fn records_are_recognised_and_routed() {
     let of = |fields: &[(&'static str, &'static str)]| {
-        Source::of_records(&[record(fields)], None, Tables::built_in()).unwrap().name
+        Sources::for_tests().of_records(&[record(fields)], None).unwrap().name.clone()
     };
     assert_eq!(of(&[("uid", "C"), ("id_orig_h", "10.0.0.1")]), "zeek");
     assert_eq!(of(&[("TenantId", "x"), ("TimeGenerated", "x"), ("Type", "AuditLogs")]), "monitor-export");
     assert_eq!(of(&[("anything", "x")]), "generic");
-    let zeek = Source::built_in("zeek", Tables::built_in()).unwrap();
+    let zeek = Sources::for_tests().by_name("zeek").unwrap();
     let conn = record(&[("uid", "C"), ("conn_state", "SF")]);
     assert!(matches!(zeek.route(&conn, None), Route::Row(_, "CommonSecurityLog")));
     assert!(matches!(zeek.route(&conn, Some("DeviceNetworkEvents")), Route::Row(_, "DeviceNetworkEvents")));
@@ -41,10 +42,10 @@ fn records_are_recognised_and_routed() {
     assert_eq!(zeek.route(&record(&[("uid", "C")]), None), Route::NoRule("zeek"));
     assert!(matches!(zeek.route(&conn, Some("Own")), Route::Row(_, "Own")));
     assert!(matches!(zeek.route(&conn, Some("AuditLogs")), Route::NoRule(_)));
-    let stream = Source::built_in("defender-stream", Tables::built_in()).unwrap();
+    let stream = Sources::for_tests().by_name("defender-stream").unwrap();
     let event = record(&[("category", "AdvancedHunting-DeviceFileEvents")]);
     assert!(matches!(stream.route(&event, None), Route::Row(_, "DeviceFileEvents")));
-    let generic = Source::built_in("generic", Tables::built_in()).unwrap();
+    let generic = Sources::for_tests().by_name("generic").unwrap();
     assert!(matches!(generic.route(&conn, None), Route::NoTable(_)));
     assert!(matches!(generic.route(&conn, Some("Own")), Route::Row(_, "Own")));
 }
@@ -52,7 +53,7 @@ fn records_are_recognised_and_routed() {
 #[test]
 fn most_records_decide_the_source_not_a_single_one() {
     let name_of = |records: &[Record<'_>], requested_table| {
-        Source::of_records(records, requested_table, Tables::built_in()).unwrap().name
+        Sources::for_tests().of_records(records, requested_table).unwrap().name.clone()
     };
     let plain = record(&[("TimeGenerated", "2026-01-05T08:00:00Z"), ("SourceIP", "10.0.0.1")]);
     let mut odd = plain.clone();
@@ -132,7 +133,7 @@ fn mistakes_in_a_mapping_file_are_named_with_their_line() {
         let error = Source::parse("m.toml", mapping, Tables::built_in()).unwrap_err().to_string();
         assert!(error.starts_with("m.toml: ") && error.contains(part), "{part}: {error}");
     }
-    let error = Source::built_in("splunk", Tables::built_in()).unwrap_err().to_string();
+    let error = Sources::for_tests().by_name("splunk").unwrap_err().to_string();
     assert!(error.starts_with("there is no source \"splunk\"; the sources are defender-stream, "), "{error}");
 }
 

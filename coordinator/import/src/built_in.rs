@@ -1,0 +1,127 @@
+//! The built-in sources: one line each, in the order in which they are tried. They are parsed once per import.
+
+use std::sync::Arc;
+
+use hindcast_base::{Error, Result};
+use hindcast_lake::Tables;
+
+use super::ImportRequest;
+use super::format::Record;
+use super::json;
+use super::source::{Route, Source};
+
+/// The built-in sources, in the order in which they are tried.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("defender-stream", include_str!("../data/defender-stream.toml")),
+    ("office-audit", include_str!("../data/office-audit.toml")),
+    ("cef", include_str!("../data/cef.toml")),
+    ("zeek", include_str!("../data/zeek.toml")),
+    ("traffic-analytics", include_str!("../data/traffic-analytics.toml")),
+    ("monitor-export", include_str!("../data/monitor-export.toml")),
+    ("portal-csv", include_str!("../data/portal-csv.toml")),
+    // After the exports of workspaces, whose tables of Windows events have the same fields.
+    ("sysmon", include_str!("../data/sysmon.toml")),
+    ("generic", include_str!("../data/generic.toml")),
+];
+
+/// The sources of an import.
+#[derive(Debug, Clone)]
+pub(super) struct Sources {
+    /// The built-in ones, in the order in which they are tried.
+    all: Arc<[Arc<Source>]>,
+    /// The one that the user names, or whose mapping file the user gives.
+    named: Option<Arc<Source>>,
+}
+
+impl Sources {
+    /// The sources for a request.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the named source does not exist or the mapping file is invalid.
+    pub(super) fn of(request: &ImportRequest) -> Result<Self> {
+        let sources = Self::parse(request.known)?;
+        let named = match (&request.mapping, &request.source) {
+            (Some((name, text)), _) => Some(Arc::new(Source::parse(name, text, request.known)?)),
+            (None, Some(name)) => Some(sources.by_name(name)?),
+            (None, None) => None,
+        };
+        Ok(Self { named, ..sources })
+    }
+
+    /// The built-in sources of rows of the tables `known` and others.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if one is invalid.
+    pub(super) fn parse(known: Tables) -> Result<Self> {
+        let all = BUILT_IN.iter().map(|(name, text)| Source::parse(name, text, known).map(Arc::new));
+        Ok(Self { all: all.collect::<Result<_>>()?, named: None })
+    }
+
+    /// The source that the user names.
+    pub(super) fn named(&self) -> Option<&Arc<Source>> {
+        self.named.as_ref()
+    }
+
+    /// The built-in sources, in the order in which they are tried.
+    pub(super) fn all(&self) -> &[Arc<Source>] {
+        &self.all
+    }
+
+    /// The built-in source with that name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is none, with the existing names.
+    pub(super) fn by_name(&self, name: &str) -> Result<Arc<Source>> {
+        self.all.iter().find(|source| source.name == name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = self.all.iter().map(|source| source.name.as_str()).collect();
+            Error::Invalid(format!("there is no source {name:?}; the sources are {}", names.join(", ")))
+        })
+    }
+
+    /// The built-in source that matches most of these records; the generic one if none does. If the user names a table,
+    /// the source must have a rule for it, or one that turns most records into its rows.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no generic source.
+    pub(super) fn of_records(
+        &self,
+        records: &[Record<'_>],
+        requested_table: Option<&str>,
+    ) -> Result<Arc<Source>> {
+        let most = |is_so: &dyn Fn(&Record<'_>) -> bool| {
+            2 * records.iter().filter(|record| is_so(record)).count() > records.len()
+        };
+        for source in self.all.iter() {
+            let is_taken = |record: &Record<'_>| {
+                let mut record = record.clone();
+                json::shape(&mut record, source).is_ok()
+                    && matches!(source.route(&record, requested_table), Route::Row(..))
+            };
+            let has_rule = |requested_table: &str| {
+                source.tables.iter().any(|rule| rule.table.as_deref() == Some(requested_table))
+            };
+            let serves =
+                requested_table.is_none_or(|requested_table| has_rule(requested_table) || most(&is_taken));
+            if most(&|record| source.is_recognised(record)) && serves {
+                return Ok(Arc::clone(source));
+            }
+        }
+        self.by_name("generic")
+    }
+}
+
+#[cfg(test)]
+impl Sources {
+    /// The built-in sources of rows of built-in tables.
+    pub(super) fn for_tests() -> Self {
+        static PARSED: std::sync::LazyLock<Sources> =
+            std::sync::LazyLock::new(|| Sources::parse(Tables::built_in()).unwrap());
+        PARSED.clone()
+    }
+
+    /// The same, if the user names one.
+    pub(super) fn naming(name: &str) -> Self {
+        let sources = Self::for_tests();
+        Self { named: Some(sources.by_name(name).unwrap()), ..sources }
+    }
+}
