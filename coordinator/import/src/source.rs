@@ -17,6 +17,12 @@ pub(super) struct Source {
     /// Its name.
     #[serde(skip)]
     pub(super) name: String,
+    /// What it reads, in one sentence.
+    #[serde(default)]
+    pub(super) doc: String,
+    /// What it was tried with.
+    #[serde(default)]
+    pub(super) tried: Vec<Tried>,
     /// Sets of fields, by names or paths. A record with all fields of one set is from this source.
     #[serde(default)]
     recognised_by: Vec<Vec<String>>,
@@ -46,6 +52,16 @@ pub(super) struct Source {
     /// The known tables.
     #[serde(skip)]
     pub(super) known: Tables,
+}
+
+/// A version of a product whose files the source was tried with.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tried {
+    /// The version, or the form of the file.
+    pub(super) version: String,
+    /// Where the files came from.
+    pub(super) sample: String,
 }
 
 /// How records become rows of a table.

@@ -13,6 +13,7 @@ fn record(fields: &[(&'static str, &'static str)]) -> Record<'static> {
 fn built_in_sources_are_valid_and_name_columns_that_exist() {
     for source in Sources::for_tests().all() {
         let name = &source.name;
+        assert!(source.doc.ends_with('.') && !source.tried.is_empty(), "{name} needs `doc` and `tried`");
         for rule in &source.tables {
             let Some(table) = &rule.table else { continue };
             let spec = TableSpec::by_name(table).expect("a table Hindcast reads");
