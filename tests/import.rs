@@ -84,7 +84,7 @@ fn a_file_is_imported_once_with_any_compression() {
         columns.iter().find(|column| column["name"] == name).map(|column| column["types"][0].clone())
     };
     assert_eq!(column("SentBytes"), Some(json!("Int64")));
-    assert_eq!(column("Extra"), Some(json!("Utf8")));
+    assert_eq!((column("AdditionalFields"), column("Extra")), (Some(json!("Utf8")), None));
     assert_eq!(shown["telemetry"]["empty_hours"], 0);
 
     // The same rows in an archive are other content; the markers of a deleted table are deleted.
@@ -261,14 +261,14 @@ fn gaps_silent_devices_and_drift_are_reported() {
     let file = place.file("first.ndjson", first);
     place.import(&file, "--table DeviceFileEvents");
     let second =
-        line("2026-01-08T02:00:00Z", "busy", ",\"New\":1") + &line("2026-01-08T03:30:00Z", "busy", "");
+        line("2026-01-08T02:00:00Z", "busy", ",\"FileSize\":1") + &line("2026-01-08T03:30:00Z", "busy", "");
     let file = place.file("second.ndjson", second);
     place.import(&file, "--table DeviceFileEvents");
     let telemetry = place.shown("DeviceFileEvents")["telemetry"].clone();
     assert_eq!((&telemetry["hours"], &telemetry["empty_hours"]), (&json!(75), &json!(70)));
     assert_eq!(telemetry["gaps"][1]["hours"], 47);
     assert_eq!(telemetry["silent_keys"], json!([{"key": "quiet", "last_seen": "2026-01-06T01:00:00Z"}]));
-    assert_eq!(telemetry["drift"], json!(["New is in 1 of 3 files"]));
+    assert_eq!(telemetry["drift"], json!(["FileSize is in 1 of 3 files"]));
 }
 
 #[test]

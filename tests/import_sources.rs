@@ -44,7 +44,10 @@ fn cloud_cases() -> Vec<Case> {
                 ("Timestamp", "2026-01-05T08:00:00.123456Z"),
                 ("DeviceName", "ws-1"),
                 ("RemotePort", "443"),
-                ("time", "2026-01-05T08:00:01Z"),
+                (
+                    "AdditionalFields",
+                    r#"{"a":1,"category":"AdvancedHunting-DeviceNetworkEvents","operationName":"Publish","tenantId":"t","time":"2026-01-05T08:00:01Z"}"#,
+                ),
             ],
         },
         Case {
@@ -52,7 +55,7 @@ fn cloud_cases() -> Vec<Case> {
             text: format!("{{\"records\": [{defender},\n{defender}]}}"),
             source: "defender-stream",
             table: "DeviceNetworkEvents",
-            row: &[("RemoteIP", "198.51.100.7"), ("AdditionalFields", "{\"a\":1}")],
+            row: &[("RemoteIP", "198.51.100.7")],
         },
         Case {
             name: "PT1H.json",
@@ -123,7 +126,7 @@ fn sensor_cases() -> Vec<Case> {
                 ("DestinationPort", "443"),
                 ("SentBytes", "12"),
                 ("ReceivedBytes", ""),
-                ("uid", "C1"),
+                ("AdditionalFields", r#"{"_path":"conn","uid":"C1"}"#),
             ],
         },
         Case {

@@ -302,7 +302,9 @@ fn a_second_import_with_other_columns_preserves_all() {
             let column = rows.column_by_name(name).unwrap_or_else(|| panic!("no {name}"));
             column.len() - column.null_count()
         };
-        for (name, values) in [("Note", 1), ("SentBytes", 1), ("DestinationPort", 1), ("SourceIP", 2)] {
+        for (name, values) in
+            [("AdditionalFields", 1), ("SentBytes", 1), ("DestinationPort", 1), ("SourceIP", 2)]
+        {
             assert_eq!(known(name), values, "{name}");
         }
         place.scan_well("--suite firewall");

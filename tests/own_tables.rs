@@ -213,7 +213,7 @@ fn an_own_table_is_imported_listed_and_compacted_like_a_built_in_one() {
         ("Account", "Utf8"),
         ("Url", "Utf8"),
         ("SentBytes", "Int64"),
-        ("code", "Utf8"),
+        ("AdditionalFields", "Utf8"),
     ];
     assert_eq!(columns, expected, "{shown}");
     assert_eq!(shown["telemetry"]["key"], "Host");

@@ -38,10 +38,10 @@ pub use file_source::{DateFolders, FileSource, ListedFiles, Snapshot};
 pub use folders::{OutsideLayout, files_by_date, table_folder};
 pub use found_tables::{FoundTables, StrayFiles, UnreadLog};
 pub use hindcast_schema::{
-    Ambiguous, ColumnKind, ColumnPath, ColumnSource, ColumnSpec, FileColumns, Found, Layout, MappedValues,
-    MappingPreset, PathStep, Pattern, PhysicalColumn, PhysicalNames, Place, PlaceStep, TableMapping,
-    TableSpec, Tables, canonical_schema, canonical_type, integer_of_text, mapping_presets, read_as,
-    reads_alike, reads_as_absent, selection,
+    ADDITIONAL_FIELDS, Ambiguous, ColumnKind, ColumnPath, ColumnSource, ColumnSpec, FileColumns, Found,
+    Layout, MappedValues, MappingPreset, PathStep, Pattern, PhysicalColumn, PhysicalNames, Place, PlaceStep,
+    TableMapping, TableSpec, Tables, canonical_schema, canonical_type, integer_of_text, mapping_presets,
+    read_as, reads_alike, reads_as_absent, selection,
 };
 pub use lake::{DateFolder, Lake, LakeTable};
 pub use lake_columns::KnownFiles;

@@ -26,5 +26,5 @@ pub use layout::{Layout, Pattern};
 pub use mapping::TableMapping;
 pub use physical_names::{PhysicalColumn, PhysicalNames};
 pub use presets::{MappingPreset, mapping_presets};
-pub use tables::{ColumnKind, ColumnSpec, TableSpec, Tables};
+pub use tables::{ADDITIONAL_FIELDS, ColumnKind, ColumnSpec, TableSpec, Tables};
 pub use types::{canonical_schema, canonical_type};

@@ -90,19 +90,23 @@ impl MappingPreset {
         &self.definition.columns
     }
 
+    /// Whether it reads a column with this name in files.
+    pub fn reads(&self, name: &str) -> bool {
+        let filter = self.filter().map(|filter| ColumnSource::Sql(filter.to_owned()));
+        let paths = self.columns().values().cloned().chain(filter).flat_map(|source| source.paths());
+        let mut all = paths.chain(self.definition.recognised_by.iter().cloned());
+        all.any(|path| path.text() == name || first_name(&path) == name)
+    }
+
     /// Whether files with columns of these names are of its schema, and not of its table's.
     fn fits(&self, names: &BTreeSet<String>) -> bool {
         let is_there = |wanted: &str| names.iter().any(|name| name.eq_ignore_ascii_case(wanted));
-        let first_name = |path: &ColumnPath| match path.steps().first() {
-            Some(PathStep::Name(name)) => name.clone(),
-            _ => String::new(),
-        };
         // Files that have its columns under their own names need no preset.
         let is_needed = self.columns().keys().any(|column| !is_there(column));
         let mut paths = self.definition.recognised_by.iter();
         is_needed
             && !self.definition.recognised_by.is_empty()
-            && paths.all(|path| is_there(path.text()) || is_there(&first_name(path)))
+            && paths.all(|path| is_there(path.text()) || is_there(first_name(path)))
     }
 
     /// The preset of `table` for files with columns of these names, if there is one.
@@ -110,6 +114,14 @@ impl MappingPreset {
         let of_table = mapping_presets().iter().filter(|preset| preset.table() == table);
         let fitting = of_table.filter(|preset| preset.fits(names));
         fitting.max_by_key(|preset| preset.definition.recognised_by.len())
+    }
+}
+
+/// The name that a path begins with.
+fn first_name(path: &ColumnPath) -> &str {
+    match path.steps().first() {
+        Some(PathStep::Name(name)) => name,
+        _ => "",
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::selection::{EntityColumn, Form, Role};
-use super::tables::{ColumnKind, ColumnSpec, TableSpec};
+use super::tables::{ADDITIONAL_FIELDS, ColumnKind, ColumnSpec, TableSpec};
 
 /// The place of tables that give none: after those that do.
 const LAST: u32 = 10_000;
@@ -94,6 +94,9 @@ pub fn read_table(path: &str, text: &str) -> Result<&'static TableSpec> {
     let mut columns = Vec::new();
     source.add_columns(&written.columns, false, &mut columns)?;
     source.add_columns(&written.optional_columns, true, &mut columns)?;
+    if !columns.iter().any(|column| column.name == ADDITIONAL_FIELDS) {
+        columns.push(ColumnSpec { name: ADDITIONAL_FIELDS, kind: ColumnKind::Text, is_optional: true });
+    }
     let time_column = source.column(&columns, &written.time_column, ColumnKind::Time, "time_column")?;
     let shard_key = written.shard_key.as_ref();
     let shard_key =
@@ -275,10 +278,11 @@ Agent = "text"
         let tables = Tables::with_own(&[("own/tables/Proxy_CL.toml", GOOD)]).unwrap();
         let table = tables.by_name("Proxy_CL").unwrap();
         let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-        assert_eq!(names, ["Time", "Users", "Host", "Bytes", "Agent"], "in the order of the file");
+        let in_order = ["Time", "Users", "Host", "Bytes", "Agent", "AdditionalFields"];
+        assert_eq!(names, in_order, "in the order of the file");
         let optional: Vec<&str> =
             table.columns.iter().filter(|column| column.is_optional).map(|column| column.name).collect();
-        assert_eq!(optional, ["Agent"]);
+        assert_eq!(optional, ["Agent", "AdditionalFields"]);
         assert_eq!(
             (table.doc, table.time_column, table.shard_key),
             ("Requests of a proxy.", "Time", Some("Host"))

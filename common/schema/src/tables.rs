@@ -10,6 +10,9 @@ use super::embedded;
 use super::selection::EntityColumn;
 use super::table_file::read_table;
 
+/// The column of the fields that a table has no column for: a JSON object. Every table has it.
+pub const ADDITIONAL_FIELDS: &str = "AdditionalFields";
+
 /// The kind of a column, independent of the physical type in which a file stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -102,7 +105,7 @@ impl TableSpec {
 ///
 /// let text = "time_column = 'Time'\n[columns]\nTime = 'time'\nHost = 'text'";
 /// let tables = Tables::with_own(&[("tables/Proxy_CL.toml", text)])?;
-/// assert_eq!(tables.by_name("Proxy_CL").map(|table| table.columns.len()), Some(2));
+/// assert_eq!(tables.by_name("Proxy_CL").map(|table| table.columns.len()), Some(3));
 /// assert!(tables.by_name("AuditLogs").is_some(), "the built-in ones are there too");
 /// # Ok::<(), hindcast_base::Error>(())
 /// ```

@@ -1,5 +1,6 @@
 //! Imports raw logs into tables of a lake: reads records, clusters rows, and commits all files in one change.
 
+mod additional;
 mod blocks;
 mod built_in;
 mod cef;

@@ -93,7 +93,8 @@ fn a_wrapper_with_several_messages_gives_as_many_rows() {
     let text = format!("{wrapper}\n{broken}\n{missing}\n");
     let parsed = parsed("cef", None, block_of(text.as_bytes(), Some("message")));
     assert_eq!(texts(&parsed, "CommonSecurityLog", "Activity"), ["a", "b"]);
-    assert_eq!(texts(&parsed, "CommonSecurityLog", "collector"), ["c1", "c1"]);
+    let additional = r#"{"CEFVersion":"0","collector":"c1"}"#;
+    assert_eq!(texts(&parsed, "CommonSecurityLog", "AdditionalFields"), [additional; 2]);
     let reasons: Vec<&str> = parsed.rejects.iter().map(|reject| reject.reason.as_str()).collect();
     assert_eq!(reasons, ["has fewer than seven header fields", "has no field message with a CEF message"]);
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use hindcast_base::{Error, Result};
-use hindcast_lake::{ColumnKind, TableSpec, Tables};
+use hindcast_lake::{ADDITIONAL_FIELDS, ColumnKind, TableSpec, Tables};
 
+use super::additional;
 use super::columns::{Builder, Column, stored_type};
 use super::format::Record;
 use super::row_time::{Candidates, TimeReader, UTC_SUFFIX};
@@ -44,11 +45,14 @@ pub(super) struct Rows<'r> {
     spec: Option<&'static TableSpec>,
     columns: Vec<Column>,
     by_name: HashMap<String, usize>,
-    /// The columns of each field.
+    /// The columns of each field; none if the table has no column for it.
     targets: HashMap<String, Arc<[Target]>>,
     in_order: Vec<(String, Arc<[Target]>)>,
     /// The fields that may hold the time of the current record, the best first.
     candidates: Candidates,
+    /// The fields of the current record for which the table has no column, and their text.
+    extras: Vec<usize>,
+    extras_text: String,
     /// The time of the current record, in UTC microseconds.
     time_us: i64,
     rows: usize,
@@ -97,6 +101,8 @@ impl<'r> Rows<'r> {
             targets: HashMap::new(),
             in_order: Vec::new(),
             candidates: Candidates::new(),
+            extras: Vec::new(),
+            extras_text: String::new(),
             time_us: 0,
             rows: 0,
             unreadable: BTreeMap::new(),
@@ -150,11 +156,15 @@ impl<'r> Rows<'r> {
 
     fn offer_all(&mut self, record: &Record<'_>) -> Result<(), String> {
         self.candidates.clear();
+        self.extras.clear();
         for (place, (name, value)) in record.iter().enumerate() {
             if self.unset.iter().any(|unset| unset == value) {
                 continue;
             }
             let targets = self.targets_of(place, name)?;
+            if targets.is_empty() {
+                self.extras.push(place);
+            }
             for target in targets.iter() {
                 self.offer(target, place, record);
             }
@@ -171,8 +181,7 @@ impl<'r> Rows<'r> {
         let chosen = self.time_reader().choose(record, &self.candidates, &self.columns[0].name)?;
         if let Some(lost) = chosen.unread {
             let field = &record[lost].0;
-            let spare = self.column(field, false);
-            self.columns[spare].value.get_or_insert((usize::MAX, lost));
+            self.keep(field, lost);
             self.note(format!("{field} is not a time, and {} is taken", record[chosen.place].0));
         }
         if let Some(year) = chosen.parsed.assumed_year {
@@ -212,6 +221,7 @@ impl<'r> Rows<'r> {
     }
 
     fn append(&mut self, record: &Record<'_>) {
+        let additional = (!self.extras.is_empty()).then(|| self.additional(record));
         let reader = self.time_reader();
         for (index, column) in self.columns.iter_mut().enumerate() {
             let place = column.value.take().map(|(_, place)| place);
@@ -219,6 +229,7 @@ impl<'r> Rows<'r> {
                 Some(place) => Some(translated(self.rule, &column.name, &record[place].1)),
                 None => self.rule.constants.get(&column.name).map(String::as_str),
             };
+            let value = if additional == Some(index) { Some(self.extras_text.as_str()) } else { value };
             let time_of = |text: &str| match place {
                 _ if index == 0 => Some(self.time_us),
                 Some(place) => {
@@ -231,6 +242,19 @@ impl<'r> Rows<'r> {
             }
         }
         self.rows += 1;
+    }
+
+    /// Writes the additional fields of a record, together with those that it has as such. Returns the column.
+    fn additional(&mut self, record: &Record<'_>) -> usize {
+        let column = self.column(ADDITIONAL_FIELDS, false);
+        self.extras.sort_unstable();
+        self.extras.dedup();
+        let own = match self.columns[column].value {
+            Some((_, place)) => Some(translated(self.rule, ADDITIONAL_FIELDS, &record[place].1)),
+            None => self.rule.constants.get(ADDITIONAL_FIELDS).map(String::as_str),
+        };
+        additional::write(own, record, &self.extras, &mut self.extras_text);
+        column
     }
 
     /// Offers a field's value to a column. The better field wins; the other value goes to a column named after its field.
@@ -252,9 +276,24 @@ impl<'r> Rows<'r> {
             && field != self.columns[target.column].name
             && kept != Some(record[place].1.as_ref())
         {
-            let spare = self.column(field, false);
-            self.columns[spare].value.get_or_insert((usize::MAX, place));
+            self.keep(field, place);
         }
+    }
+
+    /// Keeps the value of a field that is not in the column that a rule has for it: in a column with the field's name, or with
+    /// the additional fields.
+    fn keep(&mut self, field: &str, place: usize) {
+        if self.is_extra(field) {
+            self.extras.push(place);
+            return;
+        }
+        let spare = self.column(field, false);
+        self.columns[spare].value.get_or_insert((usize::MAX, place));
+    }
+
+    /// Whether the table is known and has no column with the name of a field.
+    fn is_extra(&self, field: &str) -> bool {
+        self.spec.is_some_and(|spec| !additional::is_column(spec, self.rule, field))
     }
 
     fn targets_of(&mut self, place: usize, field: &str) -> Result<Arc<[Target]>, String> {
@@ -267,7 +306,9 @@ impl<'r> Rows<'r> {
             Some(targets) => Arc::clone(targets),
             None => {
                 let targets = self.new_targets(field)?;
-                self.targets.insert(field.to_owned(), Arc::clone(&targets));
+                if self.targets.len() < MAX_COLUMNS {
+                    self.targets.insert(field.to_owned(), Arc::clone(&targets));
+                }
                 targets
             }
         };
@@ -299,7 +340,7 @@ impl<'r> Rows<'r> {
                 targets.push(Target { column: self.column(column, is_time), rank });
             }
         }
-        if targets.is_empty() {
+        if targets.is_empty() && !self.is_extra(plain) {
             targets.push(Target { column: self.column(plain, is_time), rank: 0 });
         }
         Ok(targets.into())

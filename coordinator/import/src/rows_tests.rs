@@ -39,18 +39,49 @@ fn columns_are_added_and_keep_their_values() {
     let sent = done.batch.column_by_name("SentBytes").unwrap().as_primitive::<Int64Type>();
     assert_eq!(sent.iter().collect::<Vec<_>>(), [None, Some(7), None]);
     assert_eq!(done.unreadable, BTreeMap::from([("SentBytes".to_owned(), 1)]));
-    assert_eq!(done.batch.column_by_name("late").unwrap().null_count(), 2);
+    let additional = [None, some(r#"{"b":"3.3.3.3"}"#), some(r#"{"late [UTC]":"2021-04-28 15:05:26"}"#)];
+    assert_eq!(text("AdditionalFields"), additional);
 }
 
 #[test]
 fn a_value_that_loses_is_stored_under_its_own_name() {
     let rule: TableRule = toml::from_str("columns = { SourceIP = [\"a\", \"b\"] }").unwrap();
     let times = Times::without_proof(TimeOptions::default());
+    for (table, column, wanted) in
+        [("Own", "b", "2.2.2.2"), ("CommonSecurityLog", ADDITIONAL_FIELDS, "{\"b\":\"2.2.2.2\"}")]
+    {
+        let mut rows = Rows::new(table, &rule, &[], &times, Tables::built_in());
+        rows.push(&record(&[("TimeGenerated", "2021-04-28"), ("a", "1.1.1.1"), ("b", "2.2.2.2")])).unwrap();
+        let done = rows.finish().unwrap().unwrap();
+        assert_eq!(done.batch.column_by_name(column).unwrap().as_string::<i32>().value(0), wanted);
+    }
+}
+
+#[test]
+fn a_known_table_keeps_fields_without_a_column_as_additional_fields() {
+    let rule = "table = \"CommonSecurityLog\"\ntime = [\"rt\", \"end\"]\ncolumns = { SourceIP = \"src\", EndTime = \"end\" }";
+    let records = [
+        record(&[("rt", "2026-01-05T08:00:00Z"), ("zone", "dmz"), ("src", "10.0.0.1"), ("bytes", "5")]),
+        record(&[("rt", "2026-01-05T08:00:01Z"), ("src", "10.0.0.2")]),
+        record(&[("rt", "soon"), ("end", "2026-01-05T08:00:02Z"), ("unset", "-")]),
+        record(&[("rt", "2026-01-05T08:00:03Z"), ("AdditionalFields", "{\"n\":1}")]),
+        record(&[("rt", "2026-01-05T08:00:04Z"), ("AdditionalFields", "{\"n\":1}"), ("bytes", "6")]),
+    ];
+    let additional = texts("CommonSecurityLog", rule, &["-"], &records, ADDITIONAL_FIELDS);
+    let wanted = [
+        Some(r#"{"bytes":"5","zone":"dmz"}"#),
+        None,
+        Some(r#"{"rt":"soon"}"#),
+        Some(r#"{"n":1}"#),
+        Some(r#"{"bytes":"6","n":1}"#),
+    ];
+    assert_eq!(additional, wanted.map(|text| text.map(str::to_owned)));
+    // Records without such fields have no such column.
+    let rule: TableRule = toml::from_str(rule).unwrap();
+    let times = Times::without_proof(TimeOptions::default());
     let mut rows = Rows::new("CommonSecurityLog", &rule, &[], &times, Tables::built_in());
-    rows.push(&record(&[("TimeGenerated", "2021-04-28"), ("a", "1.1.1.1"), ("b", "2.2.2.2")])).unwrap();
-    let done = rows.finish().unwrap().unwrap();
-    let spare = done.batch.column_by_name("b").unwrap().as_string::<i32>();
-    assert_eq!(spare.value(0), "2.2.2.2");
+    rows.push(&records[1]).unwrap();
+    assert!(rows.finish().unwrap().unwrap().batch.column_by_name(ADDITIONAL_FIELDS).is_none());
 }
 
 /// The rows of a table that a rule makes of records, and the values of a column of text.

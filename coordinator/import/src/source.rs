@@ -119,6 +119,9 @@ pub(super) struct TableRule {
     /// Column that clusters rows, for tables that Hindcast does not know.
     #[serde(default)]
     pub(super) cluster_by: Option<String>,
+    /// The column of record ids that the user names.
+    #[serde(skip)]
+    pub(super) record_id: Option<String>,
 }
 
 /// One field, or several.
@@ -242,6 +245,11 @@ impl Source {
 }
 
 impl TableRule {
+    /// Whether it takes rows of any schema as they are.
+    pub(super) fn is_generic(&self) -> bool {
+        self.table.is_none() && self.named_by.is_none() && self.columns.is_empty()
+    }
+
     /// The fields that the rule names.
     fn named(&self) -> impl Iterator<Item = &String> {
         let columns = self.columns.values().flat_map(OneOrMore::all);
