@@ -39,21 +39,27 @@ impl Sources {
     /// # Errors
     /// [`Error::Invalid`] if the named source does not exist or the mapping file is invalid.
     pub(super) fn of(request: &ImportRequest) -> Result<Self> {
-        let sources = Self::parse(request.known)?;
+        let (known, record_id) = (request.known, request.record_id.as_deref());
+        let sources = Self::parse(known, record_id)?;
         let named = match (&request.mapping, &request.source) {
-            (Some((name, text)), _) => Some(Arc::new(Source::parse(name, text, request.known)?)),
+            (Some((name, text)), _) => {
+                Some(Arc::new(Source::parse(name, text, known)?.with_record_id(record_id)))
+            }
             (None, Some(name)) => Some(sources.by_name(name)?),
             (None, None) => None,
         };
         Ok(Self { named, ..sources })
     }
 
-    /// The built-in sources of rows of the tables `known` and others.
+    /// The built-in sources of rows of the tables `known` and others, whose column `record_id` the user names.
     ///
     /// # Errors
     /// [`Error::Invalid`] if one is invalid.
-    pub(super) fn parse(known: Tables) -> Result<Self> {
-        let all = BUILT_IN.iter().map(|(name, text)| Source::parse(name, text, known).map(Arc::new));
+    pub(super) fn parse(known: Tables, record_id: Option<&str>) -> Result<Self> {
+        let parse = |(name, text): &(&str, &str)| {
+            Source::parse(name, text, known).map(|source| Arc::new(source.with_record_id(record_id)))
+        };
+        let all = BUILT_IN.iter().map(parse);
         Ok(Self { all: all.collect::<Result<_>>()?, named: None })
     }
 
@@ -115,7 +121,7 @@ impl Sources {
     /// The built-in sources of rows of built-in tables.
     pub(super) fn for_tests() -> Self {
         static PARSED: std::sync::LazyLock<Sources> =
-            std::sync::LazyLock::new(|| Sources::parse(Tables::built_in()).unwrap());
+            std::sync::LazyLock::new(|| Sources::parse(Tables::built_in(), None).unwrap());
         PARSED.clone()
     }
 

@@ -193,6 +193,12 @@ impl Source {
         Ok(source)
     }
 
+    /// The source with the column of record ids that the user names.
+    pub(super) fn with_record_id(mut self, record_id: Option<&str>) -> Self {
+        self.tables.iter_mut().for_each(|rule| rule.record_id = record_id.map(str::to_owned));
+        self
+    }
+
     /// Whether a record has all fields of one of the sets by which the source is recognised.
     pub(super) fn is_recognised(&self, record: &Record<'_>) -> bool {
         let has = |name: &String| {
