@@ -6,6 +6,7 @@ use super::built_in::Sources;
 use super::encoding::text_of;
 use super::format::{FileFormat, Kind, Record, document_in};
 use super::framing::{Framing, Shape, lines};
+use super::lines::Lines;
 use super::zeek::ZeekHeader;
 use super::{documents, json, messages, octet_counted, unsupported};
 
@@ -57,16 +58,23 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
         return header_free(by_line(Shape::Lines), Kind::Json);
     }
     let is_cef = most(&messages::contains_message) || (!is_octet_counted && are_messages(sample));
+    let text_lines = if is_cef { None } else { Lines::of(&first, named_source, sources.all()) };
     if is_octet_counted {
-        return match is_cef || named_source.is_some_and(|source| source.is_cef) {
-            true => header_free(Shape::OctetCounted { has_messages: true }, Kind::Cef),
-            false => Err(unsupported::lines(&first)
+        let is_cef = is_cef || named_source.is_some_and(|source| source.is_cef);
+        let shape = Shape::OctetCounted { has_messages: is_cef };
+        return match text_lines {
+            Some(text_lines) => header_free(shape, Kind::Lines(text_lines)),
+            None if is_cef => header_free(shape, Kind::Cef),
+            None => Err(unsupported::lines(&first)
                 .unwrap_or_else(|| "its records are neither CEF nor JSON".to_owned())),
         };
     }
     let begins_as_json = matches!(sample.text.trim_ascii_start().first(), Some(b'[' | b'{'));
-    if begins_as_json && !(is_cef && is_broken(sample)) {
+    if begins_as_json && !((is_cef || text_lines.is_some()) && is_broken(sample)) {
         return header_free(Shape::Documents, Kind::Json);
+    }
+    if let Some(text_lines) = text_lines {
+        return header_free(Shape::Lines, Kind::Lines(text_lines));
     }
     if is_cef && let Some(csv) = csv_with_messages(sample) {
         return Ok(csv);

@@ -12,6 +12,7 @@ fn detected(text: &str, source: Option<&str>) -> Result<(Shape, &'static str, us
         Kind::Csv { .. } => "csv",
         Kind::Cef => "cef",
         Kind::Zeek(_) => "zeek",
+        Kind::Lines(_) => "lines",
     };
     Ok((format.framing.shape, kind, header_bytes))
 }

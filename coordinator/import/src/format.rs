@@ -9,6 +9,7 @@ use super::detect::{self, Sample};
 use super::encoding::text_of;
 use super::framing::{Framed, Framing};
 use super::json;
+use super::lines::Lines;
 use super::messages;
 use super::zeek::ZeekHeader;
 
@@ -17,7 +18,7 @@ use super::zeek::ZeekHeader;
 pub(super) type Record<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// The format of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct FileFormat {
     pub(super) framing: Framing,
     pub(super) kind: Kind,
@@ -26,7 +27,7 @@ pub(super) struct FileFormat {
 }
 
 /// The format of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// A JSON object, with or without a syslog header.
     Json,
@@ -41,6 +42,8 @@ pub(super) enum Kind {
     Cef,
     /// Cells, named by the last header before them.
     Zeek(ZeekHeader),
+    /// Lines of text, as a source says.
+    Lines(Lines),
 }
 
 impl FileFormat {
@@ -96,6 +99,7 @@ impl FileFormat {
             Kind::Cef => cef::read(text, record),
             Kind::Csv { header, delimiter } => csv_cells(text, *delimiter, header, record),
             Kind::Zeek(header) => header.row(text, record),
+            Kind::Lines(lines) => lines.format.read(text, record),
         }
     }
 

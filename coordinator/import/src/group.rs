@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::blocks::Blocks;
 use super::built_in::Sources;
 use super::duplicates::{Counts, Duplicates};
-use super::format::Record;
+use super::format::{Kind, Record};
 use super::inputs::Input;
 use super::parse::{Parsed, gather, parse};
 use super::rejects::RejectFile;
@@ -227,10 +227,11 @@ impl<'a> Group<'a> {
         let (wrapped, source) = format.with_records(&texts, |records| {
             let is_cef = self.sources.named().is_none_or(|named_source| named_source.is_cef);
             let wrapped = messages_in(records).filter(|_| is_cef);
-            let source = match (self.sources.named(), &wrapped) {
+            let source = match (self.sources.named(), &format.kind) {
                 (Some(named_source), _) => Arc::clone(named_source),
-                (None, Some(_)) => self.sources.by_name("cef")?,
-                (None, None) => self.sources.of_records(records, requested_table)?,
+                (None, Kind::Lines(lines)) => Arc::clone(&lines.source),
+                (None, _) if wrapped.is_some() => self.sources.by_name("cef")?,
+                (None, _) => self.sources.of_records(records, requested_table)?,
             };
             // A record that names no table is a reject. If no record names one, the user must.
             let has_no_table = |record: &Record<'_>| {

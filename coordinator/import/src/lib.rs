@@ -17,6 +17,7 @@ mod framing;
 mod group;
 mod inputs;
 mod json;
+mod lines;
 mod messages;
 #[cfg(test)]
 mod mutations;

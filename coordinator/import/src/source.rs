@@ -2,6 +2,7 @@
 //! files of users have the same format.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hindcast_base::{Error, Result};
 use hindcast_lake::{ColumnKind, TableSpec, Tables};
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 use super::format::Record;
 use super::json;
+use super::lines::LineFormat;
 
 /// One source.
 #[derive(Debug, Deserialize)]
@@ -29,6 +31,9 @@ pub(super) struct Source {
     /// Whether records are CEF messages, even if the text looks like another format.
     #[serde(default)]
     pub(super) is_cef: bool,
+    /// How lines become records, if they are neither JSON, CEF nor CSV with a header.
+    #[serde(default)]
+    pub(super) lines: Option<Arc<LineFormat>>,
     /// Fields whose objects are replaced by their fields, in this order.
     #[serde(default)]
     pub(super) flatten: Vec<String>,

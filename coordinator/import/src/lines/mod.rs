@@ -1,0 +1,173 @@
+//! Lines of text that are neither JSON, CEF nor CSV with a header: a source says how they become fields. A syslog header
+//! may precede the message of each line.
+
+mod cells;
+mod header;
+mod leef;
+mod pairs;
+mod patterns;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use super::encoding::text_of;
+use super::format::Record;
+use super::source::Source;
+use cells::Cells;
+use pairs::Pairs;
+use patterns::Pattern;
+
+/// The lines of a source.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Written")]
+pub(super) struct LineFormat {
+    /// Matches where the message begins.
+    begins: Regex,
+    message: Message,
+}
+
+/// How messages are written.
+#[derive(Debug)]
+enum Message {
+    Pairs(Pairs),
+    Leef,
+    Cells(Cells),
+    Patterns(Vec<Pattern>),
+}
+
+/// The part `[lines]` of a source.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "format", rename_all = "lowercase", deny_unknown_fields)]
+enum Written {
+    /// `key=value`, quoted or not.
+    Pairs {
+        /// Expressions for the start of a message.
+        matches: Vec<String>,
+        /// Between key and value.
+        #[serde(default = "equals_sign")]
+        assign: char,
+        /// Between pairs.
+        #[serde(default = "space")]
+        delimiter: char,
+    },
+    /// Log Event Extended Format.
+    Leef {
+        /// Expressions for the start of a message.
+        matches: Vec<String>,
+    },
+    /// Cells without a header.
+    Cells {
+        /// Expressions for the start of a message.
+        matches: Vec<String>,
+        /// Between cells. Several spaces count as one.
+        #[serde(default = "comma")]
+        delimiter: char,
+        /// Cells whose values, separated by a space, choose the names; from 0.
+        #[serde(default)]
+        by: Vec<usize>,
+        /// Names of the cells by these values. An empty name leaves the cell out.
+        names: BTreeMap<String, Vec<String>>,
+    },
+    /// Expressions with named groups.
+    Patterns {
+        /// Expressions for the start of a message.
+        matches: Vec<String>,
+        /// The first that matches a message gives its fields.
+        patterns: Vec<String>,
+    },
+}
+
+fn equals_sign() -> char {
+    '='
+}
+
+fn space() -> char {
+    ' '
+}
+
+fn comma() -> char {
+    ','
+}
+
+impl TryFrom<Written> for LineFormat {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let byte = |character: char| {
+            u8::try_from(character).ok().filter(u8::is_ascii).ok_or(format!("{character:?} is not ASCII"))
+        };
+        let (matches, message) = match written {
+            Written::Pairs { matches, assign, delimiter } => {
+                (matches, Message::Pairs(Pairs { assign: byte(assign)?, delimiter: byte(delimiter)? }))
+            }
+            Written::Leef { matches } => (matches, Message::Leef),
+            Written::Cells { matches, delimiter, by, names } => {
+                (matches, Message::Cells(Cells { delimiter: byte(delimiter)?, by, names }))
+            }
+            Written::Patterns { matches, patterns } => {
+                let patterns = patterns.iter().map(|text| Pattern::parse(text));
+                (matches, Message::Patterns(patterns.collect::<Result<_, _>>()?))
+            }
+        };
+        let any: Vec<String> = matches.iter().map(|text| format!("(?:{text})")).collect();
+        let begins = Regex::new(&any.join("|")).map_err(|error| error.to_string())?;
+        Ok(Self { begins, message })
+    }
+}
+
+impl LineFormat {
+    /// Whether a line has a message of the source, alone or after a syslog header.
+    pub(super) fn takes(&self, line: &[u8]) -> bool {
+        let Ok(text) = text_of(line) else { return false };
+        self.begins.find(&text).is_some_and(|found| header::is_header(&text[..found.start()]))
+    }
+
+    /// Adds the fields of the line `text` to `record`.
+    ///
+    /// # Errors
+    /// Why it is not a line of the source.
+    pub(super) fn read<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
+        let text = text.trim_end();
+        let found = self.begins.find(text).ok_or("is not a message of the source")?;
+        let (header, message) = text.split_at(found.start());
+        header::read(header, record);
+        match &self.message {
+            Message::Pairs(pairs) => pairs.read(message, record),
+            Message::Leef => leef::read(message, record)?,
+            Message::Cells(cells) => cells.read(message, record)?,
+            Message::Patterns(patterns) => patterns::read(patterns, message, record)?,
+        }
+        Ok(())
+    }
+}
+
+/// Lines of a source.
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    /// The source.
+    pub(super) source: Arc<Source>,
+    /// Its lines.
+    pub(super) format: Arc<LineFormat>,
+}
+
+impl Lines {
+    /// The source with the most messages in these lines, if most lines are its messages. A source that the user names
+    /// needs only one message.
+    pub(super) fn of(lines: &[&[u8]], named: Option<&Arc<Source>>, all: &[Arc<Source>]) -> Option<Self> {
+        let candidates = named.map_or(all, std::slice::from_ref);
+        let found = candidates.iter().filter_map(|source| {
+            let format = source.lines.as_ref()?;
+            let count = lines.iter().filter(|line| format.takes(line)).count();
+            let is_enough = 2 * count > lines.len() || (named.is_some() && count > 0);
+            is_enough.then(|| (count, Self { source: Arc::clone(source), format: Arc::clone(format) }))
+        });
+        // Of several with as many, the first.
+        found.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, lines)| lines)
+    }
+}
+
+#[cfg(test)]
+mod tests;
