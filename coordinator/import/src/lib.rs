@@ -31,6 +31,7 @@ mod row_time;
 mod rows;
 mod runs;
 mod source;
+mod source_docs;
 mod times;
 mod unsupported;
 mod wrapped;
@@ -44,6 +45,7 @@ use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_lake::{Location, TableMapping, Tables, changes, refuse_table_as_lake, refuse_unwritable};
 
 pub use report::{FileReport, ImportReport};
+pub use source_docs::{SourceDocs, source_docs, sources_page};
 pub use times::TimeOptions;
 
 pub use publish::forget;

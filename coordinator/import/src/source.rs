@@ -90,10 +90,10 @@ pub(super) struct TableRule {
     pub(super) on_request: bool,
     /// Fields a record must have.
     #[serde(default)]
-    has: Vec<String>,
+    pub(super) has: Vec<String>,
     /// Fields, and the values of which each must have one.
     #[serde(default)]
-    when: BTreeMap<String, Vec<String>>,
+    pub(super) when: BTreeMap<String, Vec<String>>,
     /// Fields that may hold the row's time, the best first.
     #[serde(default)]
     pub(super) time: Vec<String>,

@@ -58,8 +58,7 @@ pub struct ImportArguments {
     /// Folder or URL of your own detections, whose tables the files may be of; may be repeated
     #[arg(long, value_name = "DIR")]
     detections: Vec<String>,
-    /// The source of the files, instead of detecting it: defender-stream, office-audit, cef, zeek, traffic-analytics,
-    /// monitor-export, portal-csv, sysmon or generic
+    /// The source of the files, instead of detecting it; `hindcast sources` lists them
     #[arg(long, value_name = "NAME", conflicts_with = "mapping")]
     source: Option<String>,
     /// A file that maps fields to columns

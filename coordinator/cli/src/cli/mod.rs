@@ -16,6 +16,7 @@ mod own_files;
 mod run;
 mod scan;
 mod scan_options;
+mod sources;
 mod tables;
 mod view;
 mod watchlist_files;
@@ -55,6 +56,8 @@ enum Command {
     Investigate(investigate::InvestigateArguments),
     /// Import raw logs into a lake
     Import(import::ImportArguments),
+    /// List what import reads, and which fields fill which columns
+    Sources(sources::SourcesArguments),
     /// Compare two scans: which findings were added, gone or changed, and why
     Diff(diff::DiffArguments),
     /// Show the results of a scan in a browser
@@ -136,6 +139,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Certificates(arguments) => certificates::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Sources(arguments) => sources::run(&arguments),
         Command::SqlQuery => answer_query().map(|()| Outcome::Done),
         Command::Scan(arguments) => {
             block_on(arguments.threads(), "hindcast", COMMAND_LOG, scan::run(&arguments))
