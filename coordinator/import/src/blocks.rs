@@ -85,6 +85,10 @@ impl Blocks {
         blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
         blocks.pending.drain(..header_bytes);
         blocks.format = Arc::new(format);
+        // The source is detected from whole records, of which the first may be longer than the sample.
+        while !blocks.is_last && blocks.pending.len() < MAX_RECORD_BYTES && blocks.sample().1.is_empty() {
+            blocks.fill(BLOCK_BYTES)?;
+        }
         Ok(blocks)
     }
 

@@ -78,6 +78,22 @@ async fn a_record_without_an_end_is_rejected_and_the_next_is_read() {
 }
 
 #[tokio::test]
+async fn the_sample_holds_a_record_that_is_long() {
+    for (before, after) in [("", "\n"), ("{\"records\":[", "]}")] {
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(2 * SAMPLE_BYTES));
+        let place = Location::parse_with("s3://memory/file", |_| Ok(Arc::new(InMemory::new()))).unwrap();
+        let text = format!("{before}{long}{after}");
+        place.store().put(place.prefix(), text.into()).await.unwrap();
+        let input = input_at(place).await;
+        let sampled = move || {
+            let blocks = Blocks::open(7, &input, &Sources::for_tests()).unwrap();
+            blocks.sample().1.iter().map(|record| record.trim_ascii().len()).collect::<Vec<_>>()
+        };
+        assert_eq!(tokio::task::spawn_blocking(sampled).await.unwrap(), [long.len()], "{before}");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_file_has_no_records() {
     assert_eq!(read(Vec::new()).await.0, []);
     assert_eq!(read(b"\n\n".to_vec()).await.0, []);

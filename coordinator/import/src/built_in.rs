@@ -6,6 +6,7 @@ use hindcast_base::{Error, Result};
 use hindcast_lake::Tables;
 
 use super::ImportRequest;
+use super::each::Found;
 use super::format::Record;
 use super::json;
 use super::source::{Route, Source};
@@ -99,9 +100,15 @@ impl Sources {
         };
         for source in self.all.iter() {
             let is_taken = |record: &Record<'_>| {
-                let mut record = record.clone();
-                json::shape(&mut record, source).is_ok()
-                    && matches!(source.route(&record, requested_table), Route::Row(..))
+                let mut is_taken = false;
+                let _ = source.elements(record.clone(), &mut |found| {
+                    if let Found::Element(element) = found {
+                        is_taken |= json::shape(element, source).is_ok()
+                            && matches!(source.route(element, requested_table), Route::Row(..));
+                    }
+                    Ok(())
+                });
+                is_taken
             };
             let has_rule = |requested_table: &str| {
                 source.tables.iter().any(|rule| rule.table.as_deref() == Some(requested_table))

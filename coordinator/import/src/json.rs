@@ -71,7 +71,8 @@ pub(super) fn nested(record: &Record<'_>, path: &str) -> Result<Option<String>, 
     Ok(None)
 }
 
-fn is_object(value: &str) -> bool {
+/// Whether a value is the text of an object.
+pub(super) fn is_object(value: &str) -> bool {
     value.trim_start().starts_with('{')
 }
 
@@ -90,16 +91,7 @@ fn flatten<'a>(record: &mut Record<'a>, source: &Source) -> Result<(), String> {
         };
         let (_, value) = record.remove(at);
         outer -= usize::from(at < outer);
-        let mut inner: Record<'a> = Record::new();
-        match value {
-            Cow::Borrowed(text) => read(text, &mut inner).map_err(|reason| broken_field(name, &reason))?,
-            // An object within text, such as in a CSV cell.
-            Cow::Owned(text) => {
-                let mut borrowed = Record::new();
-                read(&text, &mut borrowed).map_err(|reason| broken_field(name, &reason))?;
-                inner = borrowed.into_iter().map(|(field, value)| owned(field, value)).collect();
-            }
-        }
+        let mut inner = members(name, value)?;
         rename(&mut inner, &source.renames);
         let before = record.len();
         for (field, value) in inner {
@@ -107,6 +99,24 @@ fn flatten<'a>(record: &mut Record<'a>, source: &Source) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The fields of the object that is the value of `field`.
+///
+/// # Errors
+/// Why it can't be read.
+pub(super) fn members<'a>(field: &str, value: Cow<'a, str>) -> Result<Record<'a>, String> {
+    let mut inner: Record<'a> = Record::new();
+    match value {
+        Cow::Borrowed(text) => read(text, &mut inner).map_err(|reason| broken_field(field, &reason))?,
+        // An object within text, such as in a CSV cell.
+        Cow::Owned(text) => {
+            let mut borrowed = Record::new();
+            read(&text, &mut borrowed).map_err(|reason| broken_field(field, &reason))?;
+            inner = borrowed.into_iter().map(|(field, value)| owned(field, value)).collect();
+        }
+    }
+    Ok(inner)
 }
 
 /// The field as owned text.
@@ -167,7 +177,10 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
 }
 
 /// The text of a JSON string.
-fn unescaped(raw: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+///
+/// # Errors
+/// Why it is none.
+pub(super) fn unescaped(raw: &str) -> Result<Cow<'_, str>, serde_json::Error> {
     match raw.contains('\\') {
         false => Ok(Cow::Borrowed(&raw[1..raw.len() - 1])),
         true => serde_json::from_str::<String>(raw).map(Cow::Owned),

@@ -9,6 +9,7 @@ mod csv_records;
 mod detect;
 mod documents;
 mod duplicates;
+mod each;
 mod encoding;
 #[cfg(test)]
 mod failures;

@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use hindcast_base::Result;
 
 use super::blocks::Block;
+use super::each::Found;
 use super::encoding::text_of;
 use super::format::{FileFormat, Record};
 use super::json::shape;
@@ -52,6 +53,10 @@ pub(super) fn parse(
             Outcome::Row(rows, record) => rows.push(record),
             Outcome::SetAside(kind) => {
                 *set_aside.entry(kind.chars().take(64).collect()).or_default() += 1;
+                Ok(())
+            }
+            Outcome::Broken(reason, element) => {
+                rejects.push(Reject::new(span.line, reason, element.as_bytes()));
                 Ok(())
             }
         });
@@ -102,6 +107,8 @@ enum Outcome<'o, 'p, 'r> {
     Row(&'o mut Rows<'p>, &'o Record<'r>),
     /// No row: it belongs to no table, and is of this kind.
     SetAside(&'o str),
+    /// No row: an element of the record can't be read, for this reason. Its text follows.
+    Broken(String, &'o str),
 }
 
 /// Callback for a record.
@@ -158,7 +165,7 @@ impl<'p> Parser<'p> {
     {
         let format = self.format;
         format.read(text, record)?;
-        let Some(path) = &format.messages_in else { return self.route(record, each) };
+        let Some(path) = &format.messages_in else { return self.route_elements(record, each) };
         // If one of several messages can't be read, only that one is lost, and the reject names it.
         let mut all = Ok(());
         for message in unwrap(record, path)? {
@@ -166,6 +173,19 @@ impl<'p> Parser<'p> {
             all = all.and(one);
         }
         all
+    }
+
+    /// Finds the table of a record, or of each record in its lists.
+    fn route_elements(&mut self, record: &mut Record<'_>, each: Each<'_, 'p>) -> Result<(), String> {
+        if self.source.each.is_none() {
+            return self.route(record, each);
+        }
+        let source = self.source;
+        source.elements(std::mem::take(record), &mut |found| match found {
+            Found::Element(element) => self.route(element, each),
+            Found::Empty(list) => each(Outcome::SetAside(&format!("no element in {list}"))),
+            Found::Broken(reason, element) => each(Outcome::Broken(reason, element)),
+        })
     }
 
     /// Finds the table of a record.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use hindcast_base::time::parse_time;
+use hindcast_lake::Tables;
 
 use super::super::built_in::Sources;
 use super::super::detect::Sample;
@@ -129,4 +130,20 @@ fn dates_of_a_file_prove_their_order() {
     let Err(open) = read("TimeGenerated,Name\n1/3/2026 08:00,a\n") else { panic!("an order is proven") };
     let open = open.to_string();
     assert!(open.starts_with("line 11: TimeGenerated \"1/3/2026 08:00\" is 1 March or 3 January"), "{open}");
+}
+
+#[test]
+fn elements_of_lists_are_rows_or_rejects() {
+    let mapping = "[each]\nlists = [\"flows\"]\ncells = [\"at\", \"from\"]\n[[tables]]\ntable = \"Flows_CL\"\nhas = [\"at\"]\n\
+                   time = [\"at\"]";
+    let source = Source::parse("mapping", mapping, Tables::built_in()).unwrap();
+    let text = "{\"rule\":\"r\",\"flows\":[\"1767600000,a\",\"soon,b\",\"1767600001,c\"]}\n{\"flows\":[]}\n";
+    let times = Times::without_proof(TimeOptions::default());
+    let parsed = parse(block_of(text.as_bytes(), None), &source, None, &times).unwrap();
+    assert_eq!(texts(&parsed, "Flows_CL", "from"), ["a", "c"]);
+    assert_eq!(texts(&parsed, "Flows_CL", "rule"), ["r", "r"]);
+    let rejects: Vec<(u64, &str, &str)> =
+        parsed.rejects.iter().map(|one| (one.line, one.reason.as_str(), one.text.as_str())).collect();
+    assert_eq!(rejects, [(0, "\"soon\" is not a time", "\"soon,b\"")]);
+    assert_eq!(parsed.set_aside, BTreeMap::from([("no element in flows".to_owned(), 1)]));
 }

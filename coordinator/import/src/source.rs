@@ -8,6 +8,7 @@ use hindcast_base::{Error, Result};
 use hindcast_lake::{ColumnKind, TableSpec, Tables};
 use serde::Deserialize;
 
+use super::each::{Each, Found, Take};
 use super::format::Record;
 use super::json;
 use super::lines::LineFormat;
@@ -34,6 +35,9 @@ pub(super) struct Source {
     /// How lines become records, if they are neither JSON, CEF nor CSV with a header.
     #[serde(default)]
     pub(super) lines: Option<Arc<LineFormat>>,
+    /// Lists whose elements are records.
+    #[serde(default)]
+    pub(super) each: Option<Each>,
     /// Fields whose objects are replaced by their fields, in this order.
     #[serde(default)]
     pub(super) flatten: Vec<String>,
@@ -210,6 +214,17 @@ impl Source {
             record.iter().any(|(field, _)| field == name) || matches!(json::nested(record, name), Ok(Some(_)))
         };
         self.recognised_by.iter().any(|set| set.iter().all(has))
+    }
+
+    /// Calls `take` for each element of the lists whose elements are records; for the record if there are none.
+    ///
+    /// # Errors
+    /// Why the record can't be read or taken.
+    pub(super) fn elements(&self, mut record: Record<'_>, take: Take<'_>) -> Result<(), String> {
+        match &self.each {
+            Some(each) => each.expand(record, take),
+            None => take(Found::Element(&mut record)),
+        }
     }
 
     /// Whether a rule names a field.
