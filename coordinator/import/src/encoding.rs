@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Cursor, Read};
 
-use super::inputs::{Bytestream, read_up_to};
+use super::inputs::{Bytestream, peeked, read_up_to};
 
 /// Bytes from which the encoding is detected.
 const HEAD_BYTES: usize = 4 << 10;
@@ -86,33 +86,12 @@ impl Wide {
 }
 
 /// Wraps `reader` so that UTF-16 and UTF-32 are read as UTF-8.
-pub(super) fn decoded(mut reader: Bytestream) -> Bytestream {
-    let mut head = vec![0; HEAD_BYTES];
-    let (length, failure) = read_up_to(&mut reader, &mut head);
-    head.truncate(length);
-    let wide = Wide::of(&head);
-    let mut head = Cursor::new(head);
-    head.set_position(wide.map_or(0, |(_, mark)| mark as u64));
-    let whole: Bytestream = Box::new(head.chain(Failing(failure)).chain(reader));
-    match wide {
-        Some((wide, _)) => Box::new(Decoder {
-            wide,
-            reader: whole,
-            bytes: Vec::new(),
-            text: Cursor::default(),
-            failure: None,
-        }),
-        None => whole,
-    }
-}
-
-/// A reader that fails once, if it has an error, and then ends.
-struct Failing(Option<io::Error>);
-
-impl Read for Failing {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        self.0.take().map_or(Ok(0), Err)
-    }
+pub(super) fn decoded(reader: Bytestream) -> Bytestream {
+    let (head, mut whole) = peeked(reader, HEAD_BYTES);
+    let Some((wide, mark)) = Wide::of(&head) else { return whole };
+    // The mark was read, and so it can be read again.
+    let _ = read_up_to(&mut whole, &mut [0; 4][..mark]);
+    Box::new(Decoder { wide, reader: whole, bytes: Vec::new(), text: Cursor::default(), failure: None })
 }
 
 struct Decoder {

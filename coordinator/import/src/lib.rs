@@ -23,7 +23,6 @@ mod messages;
 #[cfg(test)]
 mod mutations;
 mod octet_counted;
-mod parquet_text;
 mod parse;
 mod publish;
 mod rejects;

@@ -4,16 +4,11 @@ use super::cef::PAN_OS_TYPES;
 use super::messages;
 
 /// Magic bytes of binary formats, their descriptions, and how to convert them.
-const BINARY: [(&[u8], &str, &str); 14] = [
-    (b"BZh", "compressed with bzip2", "decompress it with bunzip2"),
-    (b"\xfd7zXZ\0", "compressed with xz", "decompress it with unxz"),
+const BINARY: [(&[u8], &str, &str); 9] = [
     (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it, and import its files"),
     (b"Rar!", "a RAR archive", "unpack it, and import its files"),
     (b"\x04\x22\x4d\x18", "compressed with LZ4", "decompress it with unlz4"),
-    (b"\x1f\x8b", "compressed twice", "decompress it once, and import what comes out"),
-    (b"\x28\xb5\x2f\xfd", "compressed twice", "decompress it once, and import what comes out"),
     (b"PK\x03\x04", "a zip archive within an archive", "unpack it, and import its files"),
-    (b"PAR1", "Parquet within an archive", "unpack it, and import the Parquet file"),
     (
         b"ElfFile\0",
         "a Windows event log (EVTX)",

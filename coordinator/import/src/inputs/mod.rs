@@ -1,26 +1,27 @@
 //! Files to import: their location, the hash of their content, and their decompressed bytes.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+mod binary;
+mod layers;
+mod object;
+mod parquet_text;
+mod streams;
+
+use std::io::{self, Seek, SeekFrom, Write};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt};
-use hindcast_base::catch_panic::{catch_panic_sync, panic_text};
-use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tokio::runtime::Handle;
 use zip::ZipArchive;
 
-use super::{encoding, parquet_text};
+use super::encoding;
+use object::ObjectReader;
+use streams::piped;
 
-/// Bytes per request to a store.
-const FETCH_BYTES: u64 = 8 << 20;
+pub(super) use streams::{Bytestream, peeked, read_up_to};
 
 /// A file to import. Bytes that are appended after it was listed are not read.
 #[derive(Debug, Clone)]
@@ -128,9 +129,6 @@ fn name_of(place: &Location, path: &Path) -> String {
     }
 }
 
-/// The bytes of an input.
-pub(super) type Bytestream = Box<dyn Read + Send>;
-
 impl Input {
     fn hash(&self) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
@@ -158,40 +156,29 @@ impl Input {
     }
 
     fn reader(&self, bytes_read: Arc<AtomicU64>) -> ObjectReader {
-        ObjectReader {
-            place: self.place.clone(),
-            path: self.path.clone(),
-            size: self.bytes,
-            at: 0,
-            fetched: Bytes::new(),
-            handle: Handle::current(),
-            bytes_read,
-            failure: Arc::clone(&self.failure),
-        }
+        let object = (self.place.clone(), self.path.clone(), self.bytes);
+        ObjectReader::new(object, bytes_read, Arc::clone(&self.failure))
     }
 
-    /// The file's text: gzip, zstd and zip archives of one file decompressed, UTF-16 and UTF-32 as UTF-8, and rows of
-    /// Parquet as NDJSON.
+    /// The file's text: decompressed, UTF-16 and UTF-32 as UTF-8, and records of binary formats as text.
     ///
     /// # Errors
     /// [`Error::Io`] if it can't be read, [`Error::Invalid`] if its format can't be imported.
     pub(super) fn open(&self) -> Result<Bytestream> {
-        let failed = |error| Error::io(format!("reading {}", self.name))(error);
         let mut reader = self.reader(Arc::clone(&self.bytes_read));
         let mut magic = [0; 4];
-        let length = match read_up_to(&mut reader, &mut magic) {
-            (_, Some(error)) => return Err(failed(error)),
-            (length, None) => length,
-        };
-        reader.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let text: Bytestream = match &magic[..length] {
-            [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::new(reader))),
-            [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(reader).map_err(failed)?),
+        let (_, failure) = read_up_to(&mut reader, &mut magic);
+        if let Some(error) = failure {
+            return Err(Error::io(format!("reading {}", self.name))(error));
+        }
+        reader.seek(SeekFrom::Start(0)).map_err(Error::io(format!("reading {}", self.name)))?;
+        let text = match &magic {
             b"PK\x03\x04" => self.open_zip(reader)?,
-            b"PAR1" => return self.open_parquet(),
             _ => Box::new(reader),
         };
-        Ok(encoding::decoded(text))
+        layers::text_of(text).map_err(|reason| {
+            self.check_whole().err().unwrap_or_else(|| Error::Invalid(format!("{}: {reason}", self.name)))
+        })
     }
 
     fn open_zip(&self, reader: ObjectReader) -> Result<Bytestream> {
@@ -209,131 +196,13 @@ impl Input {
                 false => format!("the archive holds {} files: unpack it, and import the files", files.len()),
             }));
         };
-        piped(move |target| {
+        let copied = move |target: &mut dyn Write| {
             let mut file = archive.by_index(index).map_err(io::Error::other)?;
             io::copy(&mut file, target).map(|_| ())
-        })
-    }
-
-    fn open_parquet(&self) -> Result<Bytestream> {
-        let mut bytes = Vec::new();
-        self.reader(Arc::clone(&self.bytes_read))
-            .read_to_end(&mut bytes)
-            .map_err(Error::io(format!("reading {}", self.name)))?;
-        let unreadable =
-            |reason: String| Error::Invalid(format!("{} can't be read as Parquet: {reason}", self.name));
-        let opened = || ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?.build();
-        let rows = catch_panic_sync(opened)
-            .map_err(|panic| unreadable(format!("its decoder panicked: {panic}")))?
-            .map_err(|error| unreadable(error.to_string()))?;
-        piped(move |target| {
-            for batch in rows {
-                let batch = batch.map_err(io::Error::other)?;
-                parquet_text::writer(&mut *target).write(&batch).map_err(io::Error::other)?;
-            }
-            Ok(())
-        })
-    }
-}
-
-/// A reader of what `write` writes on a separate thread. An error of `write` is returned after its bytes.
-fn piped(write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Result<Bytestream> {
-    let (receiver, mut sender) = io::pipe().map_err(Error::io("making a pipe"))?;
-    let writer = std::thread::spawn(move || write(&mut sender));
-    Ok(Box::new(Piped { receiver, writer: Some(writer) }))
-}
-
-struct Piped {
-    receiver: io::PipeReader,
-    writer: Option<std::thread::JoinHandle<io::Result<()>>>,
-}
-
-impl Read for Piped {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.receiver.read(buffer)?;
-        if length == 0
-            && !buffer.is_empty()
-            && let Some(writer) = self.writer.take()
-        {
-            let panicked = |panic: &str| Err(io::Error::other(format!("its decoder panicked: {panic}")));
-            writer.join().unwrap_or_else(|panic| panicked(panic_text(&*panic)))?;
-        }
-        Ok(length)
-    }
-}
-
-/// Reads an object of a store like a file, in large pieces. It blocks its thread.
-struct ObjectReader {
-    place: Location,
-    path: Path,
-    size: u64,
-    at: u64,
-    fetched: Bytes,
-    handle: Handle,
-    bytes_read: Arc<AtomicU64>,
-    failure: Arc<OnceLock<String>>,
-}
-
-impl ObjectReader {
-    /// The next piece, which is not empty.
-    fn fetch(&self) -> Result<Bytes> {
-        let range = self.at..self.size.min(self.at + FETCH_BYTES);
-        let store = self.place.store();
-        let fetched = self.handle.block_on(with_retries(|| async {
-            let fetched = store.get_range(&self.path, range.clone()).await;
-            fetched.map_err(Error::reading(&self.path))
-        }))?;
-        if fetched.is_empty() {
-            let action = format!("reading {} from byte {} on", self.path, self.at);
-            return Err(Error::io(action)(io::ErrorKind::UnexpectedEof.into()));
-        }
-        Ok(fetched)
-    }
-}
-
-impl Read for ObjectReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.fetched.is_empty() && self.at < self.size {
-            self.fetched = self.fetch().map_err(|error| {
-                self.failure.get_or_init(|| error.to_string());
-                io::Error::other(error)
-            })?;
-        }
-        let length = buffer.len().min(self.fetched.len());
-        buffer[..length].copy_from_slice(&self.fetched.split_to(length));
-        self.at += length as u64;
-        self.bytes_read.fetch_add(length as u64, Ordering::Relaxed);
-        Ok(length)
-    }
-}
-
-impl Seek for ObjectReader {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        let target = match position {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::End(offset) => self.size.checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.at.checked_add_signed(offset),
         };
-        self.at = target.ok_or_else(|| io::Error::other("seek before the start of the file"))?;
-        self.fetched = Bytes::new();
-        Ok(self.at)
+        piped(copied).map_err(Error::io("making a pipe"))
     }
-}
-
-/// Fills `buffer` as far as the reader has bytes. Returns the number of bytes, and the error that followed them.
-pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (filled, Some(error)),
-        }
-    }
-    (filled, None)
 }
 
 #[cfg(test)]
-#[path = "inputs_tests.rs"]
 mod tests;

@@ -1,6 +1,7 @@
 //! Tests that files and folders are listed, and read as text from any compression.
 
 use std::fs;
+use std::sync::atomic::Ordering;
 
 use super::*;
 
@@ -42,6 +43,18 @@ fn gzipped(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn bzipped(text: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn xzipped(text: &[u8]) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
 #[tokio::test]
 async fn a_folder_is_listed_without_hidden_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,6 +87,11 @@ async fn compressed_files_are_read_as_their_text() {
         ("gzip", gzipped(text.as_bytes())),
         ("members", two_members),
         ("zstd", zstd::encode_all(text.as_bytes(), 1).unwrap()),
+        ("bzip2", bzipped(text.as_bytes())),
+        ("bzip2-members", [bzipped(b"{\"a\":"), bzipped("\"müller\"}\n".as_bytes())].concat()),
+        ("xz", xzipped(text.as_bytes())),
+        ("xz-streams", [xzipped(b"{\"a\":"), xzipped("\"müller\"}\n".as_bytes())].concat()),
+        ("twice", bzipped(&gzipped(text.as_bytes()))),
         ("zip", archive.finish().unwrap().into_inner()),
         ("utf16", [b"\xff\xfe".to_vec(), utf16.clone()].concat()),
         ("gzip-utf16", gzipped(&[b"\xff\xfe".to_vec(), utf16].concat())),

@@ -1,0 +1,80 @@
+//! Takes compression off a file, and reads binary formats as text, whatever contains the file.
+
+use std::io::{self, BufReader, Read};
+
+use bzip2::read::MultiBzDecoder;
+use flate2::read::MultiGzDecoder;
+use liblzma::read::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
+
+use super::streams::{Bytestream, peeked};
+use super::{binary, encoding};
+
+/// Most layers around a text: compressions, and archives within archives.
+pub(super) const MAX_LAYERS: usize = 6;
+/// Longest magic bytes.
+const MAGIC_BYTES: usize = 8;
+/// Memory for decompressing xz, which can ask for any size.
+const XZ_MEMORY_BYTES: u64 = 256 << 20;
+
+/// A compression of a single stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    Gzip,
+    Zstd,
+    Bzip2,
+    Xz,
+}
+
+impl Compression {
+    /// The compression of bytes that begin with `head`.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            _ => None,
+        }
+    }
+
+    /// The decompressed bytes. Several members after each other are one text.
+    ///
+    /// # Errors
+    /// If the decoder can't start.
+    pub(super) fn decoder<'s>(
+        self,
+        stream: Box<dyn Read + Send + 's>,
+    ) -> io::Result<Box<dyn Read + Send + 's>> {
+        Ok(match self {
+            Self::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(stream))),
+            Self::Zstd => Box::new(zstd::Decoder::new(stream)?),
+            Self::Bzip2 => Box::new(MultiBzDecoder::new(stream)),
+            Self::Xz => {
+                let decoder = Stream::new_stream_decoder(XZ_MEMORY_BYTES, CONCATENATED)?;
+                Box::new(XzDecoder::new_stream(stream, decoder))
+            }
+        })
+    }
+}
+
+/// The text of a file: decompressed, UTF-16 and UTF-32 as UTF-8, and the records of binary formats as text.
+///
+/// # Errors
+/// Why it can't be read.
+pub(super) fn text_of(mut stream: Bytestream) -> Result<Bytestream, String> {
+    for _ in 0..=MAX_LAYERS {
+        let (head, whole) = peeked(stream, MAGIC_BYTES);
+        if let Some(compression) = Compression::of(&head) {
+            stream = compression.decoder(whole).map_err(|error| error.to_string())?;
+        } else if let Some(format) = binary::format_of(&head) {
+            let failed = |error| format!("the file can't be read as {}: {error}", format.name);
+            return (format.read)(whole).map_err(failed);
+        } else {
+            return Ok(encoding::decoded(whole));
+        }
+    }
+    Err(format!(
+        "the file is compressed more than {MAX_LAYERS} times: decompress it, and import what comes out"
+    ))
+}

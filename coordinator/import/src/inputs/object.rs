@@ -1,0 +1,95 @@
+//! Reads an object of a store like a file.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use hindcast_base::retry::with_retries;
+use hindcast_base::{Error, Result};
+use hindcast_lake::Location;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use tokio::runtime::Handle;
+
+/// Bytes per request to a store.
+const FETCH_BYTES: u64 = 8 << 20;
+
+/// Reads an object in large pieces. It blocks its thread.
+pub(super) struct ObjectReader {
+    place: Location,
+    path: Path,
+    size: u64,
+    /// Position of the next byte.
+    at: u64,
+    /// The last piece, and its position.
+    fetched: (u64, Bytes),
+    handle: Handle,
+    /// Bytes that were read so far, for progress.
+    bytes_read: Arc<AtomicU64>,
+    /// Why the store failed to deliver the whole object.
+    failure: Arc<OnceLock<String>>,
+}
+
+impl ObjectReader {
+    pub(super) fn new(
+        (place, path, size): (Location, Path, u64),
+        bytes_read: Arc<AtomicU64>,
+        failure: Arc<OnceLock<String>>,
+    ) -> Self {
+        let (fetched, handle) = ((0, Bytes::new()), Handle::current());
+        Self { place, path, size, at: 0, fetched, handle, bytes_read, failure }
+    }
+
+    /// The piece from the current position on, which is not empty.
+    fn fetch(&self) -> Result<Bytes> {
+        let range = self.at..self.size.min(self.at + FETCH_BYTES);
+        let store = self.place.store();
+        let fetched = self.handle.block_on(with_retries(|| async {
+            let fetched = store.get_range(&self.path, range.clone()).await;
+            fetched.map_err(Error::reading(&self.path))
+        }))?;
+        if fetched.is_empty() {
+            let action = format!("reading {} from byte {} on", self.path, self.at);
+            return Err(Error::io(action)(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(fetched)
+    }
+
+    /// The fetched bytes from the current position on.
+    fn rest(&self) -> &[u8] {
+        let (start, bytes) = &self.fetched;
+        let offset = self.at.checked_sub(*start).and_then(|offset| usize::try_from(offset).ok());
+        offset.and_then(|offset| bytes.get(offset..)).unwrap_or_default()
+    }
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest().is_empty() && self.at < self.size {
+            let fetched = self.fetch().map_err(|error| {
+                self.failure.get_or_init(|| error.to_string());
+                io::Error::other(error)
+            })?;
+            self.fetched = (self.at, fetched);
+        }
+        let rest = self.rest();
+        let length = buffer.len().min(rest.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.at += length as u64;
+        self.bytes_read.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+impl Seek for ObjectReader {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        let target = match position {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(offset) => self.size.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.at.checked_add_signed(offset),
+        };
+        self.at = target.ok_or_else(|| io::Error::other("seek before the start of the file"))?;
+        Ok(self.at)
+    }
+}
