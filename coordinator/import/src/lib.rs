@@ -130,7 +130,8 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
             }
             Ok(()) => {}
         }
-        if !known.insert(input.content.clone()) {
+        let is_known = input.zip_content.as_ref().is_some_and(|content| known.contains(content));
+        if is_known || !known.insert(input.content.clone()) {
             bytes_read.fetch_add(input.bytes, Ordering::Relaxed);
             report.files.push(FileReport::already_imported(&input.name, input.bytes));
             continue;

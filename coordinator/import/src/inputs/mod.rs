@@ -1,41 +1,49 @@
 //! Files to import: their location, the hash of their content, and their decompressed bytes.
 
+mod archive;
 mod binary;
 mod layers;
+mod members;
 mod object;
 mod parquet_text;
 mod streams;
+mod tar;
 
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt, TryStreamExt};
+use hindcast_base::catch_panic::catch_panic_sync;
+use hindcast_base::log_time::LOGGED_US;
 use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
-use zip::ZipArchive;
 
 use super::encoding;
-use object::ObjectReader;
-use streams::piped;
+use archive::{Format, Member, Stop, walk};
+use members::{Parked, Place};
+use object::{Object, ObjectReader};
 
 pub(super) use streams::{Bytestream, peeked, read_up_to};
 
-/// A file to import. Bytes that are appended after it was listed are not read.
+/// A file to import, which may be within an archive.
 #[derive(Debug, Clone)]
 pub(super) struct Input {
     /// Its path, for people.
     pub(super) name: String,
-    /// Size in bytes, as stored.
+    /// Size in bytes: as stored, or as in the archive.
     pub(super) bytes: u64,
     /// BLAKE3 of its bytes, in hexadecimal.
     pub(super) content: String,
+    /// BLAKE3 of a zip with this file only, which earlier versions imported as the content.
+    pub(super) zip_content: Option<String>,
     /// Time of the last modification, in UTC microseconds.
     pub(super) modified_us: i64,
-    place: Location,
-    path: Path,
+    object: Object,
+    /// Its place in the object, if that is an archive.
+    member: Option<Place>,
     /// Bytes of all inputs that were read so far, for progress.
     bytes_read: Arc<AtomicU64>,
     /// Why the store failed to deliver the whole file.
@@ -43,7 +51,7 @@ pub(super) struct Input {
 }
 
 /// The files at `names`, which are paths or URLs of files or folders; of a folder, all files below it whose names do
-/// not start with `.` or `_`. A file that can't be read comes with the error.
+/// not start with `.` or `_`; of an archive, the files in it. A file that can't be read comes with the error.
 ///
 /// # Errors
 /// [`Error::NotFound`] if a file or folder does not exist, [`Error::Storage`] if a store fails.
@@ -76,45 +84,26 @@ pub(super) async fn list(
             Err(error) => return Err(Error::reading(&name)(error)),
         }
     }
-    let inputs = found.into_iter().map(|(place, object)| {
-        let bytes_read = Arc::clone(bytes_read);
-        tokio::task::spawn_blocking(move || {
-            let mut input = Input {
-                name: name_of(&place, &object.location),
-                bytes: object.size,
-                content: String::new(),
-                modified_us: object.last_modified.timestamp_micros(),
-                place,
-                path: object.location,
-                bytes_read,
-                failure: Arc::default(),
-            };
-            let read = input.hash().map(|content| input.content = content);
-            (input, read)
-        })
+    let parked = Arc::<Parked>::default();
+    let inputs = found.into_iter().enumerate().map(|(number, (place, object))| {
+        let input = Input::of_object(place, object, Arc::clone(bytes_read));
+        let parked = Arc::clone(&parked);
+        tokio::task::spawn_blocking(move || input.listed(number, &parked))
     });
     // The stream is lazy: only `threads` files are open at once.
-    futures::stream::iter(inputs)
+    let listed: Vec<Vec<(Input, Result<()>)>> = futures::stream::iter(inputs)
         .buffered(threads)
         .map(|joined| joined.map_err(|error| Error::Internal(error.to_string())))
         .try_collect()
-        .await
+        .await?;
+    Ok(listed.into_iter().flatten().collect())
 }
 
 /// The file at a location.
 #[cfg(test)]
 pub(super) async fn input_at(place: Location) -> Input {
     let object = place.store().head(place.prefix()).await.unwrap();
-    Input {
-        name: "file".into(),
-        bytes: object.size,
-        content: String::new(),
-        modified_us: object.last_modified.timestamp_micros(),
-        path: object.location,
-        place,
-        bytes_read: Arc::default(),
-        failure: Arc::default(),
-    }
+    Input { name: "file".into(), ..Input::of_object(place, object, Arc::default()) }
 }
 
 /// The path as the user wrote it: local paths without `file://`.
@@ -130,11 +119,86 @@ fn name_of(place: &Location, path: &Path) -> String {
 }
 
 impl Input {
-    fn hash(&self) -> Result<String> {
-        let mut hasher = blake3::Hasher::new();
+    fn of_object(place: Location, object: ObjectMeta, bytes_read: Arc<AtomicU64>) -> Self {
+        Self {
+            name: name_of(&place, &object.location),
+            bytes: object.size,
+            content: String::new(),
+            zip_content: None,
+            modified_us: object.last_modified.timestamp_micros(),
+            object: Object { place, path: object.location, size: object.size },
+            member: None,
+            bytes_read,
+            failure: Arc::default(),
+        }
+    }
+
+    /// The file with its hash, or the files in it if it is an archive, the `number`th of the inputs.
+    fn listed(mut self, number: usize, parked: &Arc<Parked>) -> Vec<(Self, Result<()>)> {
         // Progress counts bytes that are imported, not bytes that are hashed.
-        let copied = io::copy(&mut self.reader(Arc::default()), &mut hasher);
-        copied.map_err(Error::io(format!("reading {}", self.name)))?;
+        let mut reader = self.reader(Arc::default());
+        let mut found = Vec::new();
+        let mut visit = |member: Member<'_>| {
+            let place =
+                Place { archive: number, index: found.len(), is_last: false, parked: Arc::clone(parked) };
+            found.push(self.member(member, place));
+            Ok(())
+        };
+        let size = self.object.size;
+        let walked = catch_panic_sync(|| walk(Box::new(&mut reader), size, &mut visit));
+        if let Some(place) = found.last_mut().and_then(|(last, _)| last.member.as_mut()) {
+            place.is_last = true;
+        }
+        let refused = |reason: String| Error::Invalid(format!("{}: {reason}", self.name));
+        // What the store failed to deliver can be read later.
+        let walked = match (self.check_whole(), walked) {
+            (Err(error), _) => Err(error),
+            (_, Ok(Err(Stop::Refused(reason)))) => Err(refused(reason)),
+            (_, Err(panic)) => Err(refused(format!("its decoder panicked: {panic}"))),
+            (_, Ok(Ok(format))) => Ok(format),
+            (_, Ok(Err(Stop::Enough))) => Ok(None),
+        };
+        match (walked, found.as_mut_slice()) {
+            (Err(error), _) => vec![(self, Err(error))],
+            (Ok(None), _) => {
+                let hashed = self.hash(&mut reader).map(|content| self.content = content);
+                vec![(self, hashed)]
+            }
+            (Ok(Some(Format::Zip)), [(file, _)]) => {
+                file.zip_content = self.hash(&mut reader).ok();
+                found
+            }
+            (Ok(Some(_)), _) => found,
+        }
+    }
+
+    /// A file in this archive, with its hash.
+    fn member(&self, member: Member<'_>, place: Place) -> (Self, Result<()>) {
+        // An archive is newer than what it holds. A time that is not plausible is a placeholder.
+        let is_plausible = |time_us: &i64| LOGGED_US.contains(time_us) && *time_us < self.modified_us;
+        let mut input = Self {
+            name: format!("{}{}", self.name, member.path),
+            modified_us: member.modified_us.filter(is_plausible).unwrap_or(self.modified_us),
+            member: Some(place),
+            ..self.clone()
+        };
+        let mut hasher = blake3::Hasher::new();
+        let hash = |mut content| io::copy(&mut content, &mut hasher).map_err(|error| error.to_string());
+        let hashed = member.content.and_then(hash);
+        (input.bytes, input.content) = (hasher.count(), hasher.finalize().to_hex().to_string());
+        // A file that ends early is read up to there, as one that is not in an archive.
+        let read = match hashed {
+            Err(reason) if input.bytes == 0 => Err(Error::Invalid(format!("{}: {reason}", input.name))),
+            _ => Ok(()),
+        };
+        (input, read)
+    }
+
+    fn hash(&self, reader: &mut ObjectReader) -> Result<String> {
+        let failed = |error| Error::io(format!("reading {}", self.name))(error);
+        let mut hasher = blake3::Hasher::new();
+        reader.rewind().map_err(failed)?;
+        io::copy(reader, &mut hasher).map_err(failed)?;
         Ok(hasher.finalize().to_hex().to_string())
     }
 
@@ -156,8 +220,7 @@ impl Input {
     }
 
     fn reader(&self, bytes_read: Arc<AtomicU64>) -> ObjectReader {
-        let object = (self.place.clone(), self.path.clone(), self.bytes);
-        ObjectReader::new(object, bytes_read, Arc::clone(&self.failure))
+        ObjectReader::new(self.object.clone(), bytes_read, Arc::clone(&self.failure))
     }
 
     /// The file's text: decompressed, UTF-16 and UTF-32 as UTF-8, and records of binary formats as text.
@@ -165,42 +228,15 @@ impl Input {
     /// # Errors
     /// [`Error::Io`] if it can't be read, [`Error::Invalid`] if its format can't be imported.
     pub(super) fn open(&self) -> Result<Bytestream> {
-        let mut reader = self.reader(Arc::clone(&self.bytes_read));
-        let mut magic = [0; 4];
-        let (_, failure) = read_up_to(&mut reader, &mut magic);
-        if let Some(error) = failure {
-            return Err(Error::io(format!("reading {}", self.name))(error));
-        }
-        reader.seek(SeekFrom::Start(0)).map_err(Error::io(format!("reading {}", self.name)))?;
-        let text = match &magic {
-            b"PK\x03\x04" => self.open_zip(reader)?,
-            _ => Box::new(reader),
+        let bytes: Bytestream = match &self.member {
+            None => Box::new(self.reader(Arc::clone(&self.bytes_read))),
+            Some(member) => member
+                .open(|| (self.reader(Arc::default()), self.object.size), Arc::clone(&self.bytes_read))
+                .map_err(Error::io(format!("reading {}", self.name)))?,
         };
-        layers::text_of(text).map_err(|reason| {
-            self.check_whole().err().unwrap_or_else(|| Error::Invalid(format!("{}: {reason}", self.name)))
-        })
-    }
-
-    fn open_zip(&self, reader: ObjectReader) -> Result<Bytestream> {
-        let unreadable = |reason: String| Error::Invalid(format!("{}: {reason}", self.name));
-        let mut archive = ZipArchive::new(reader)
-            .map_err(|error| self.check_whole().err().unwrap_or_else(|| unreadable(error.to_string())))?;
-        let is_file = |(_, name): &(usize, &[u8])| !name.ends_with(b"/") && !name.starts_with(b"__MACOSX/");
-        let files: Vec<(usize, &[u8])> = archive.file_names_raw().enumerate().filter(is_file).collect();
-        let &[(index, _)] = files.as_slice() else {
-            let is_document = files.iter().any(|(_, name)| *name == b"[Content_Types].xml");
-            return Err(unreadable(match is_document {
-                true => {
-                    "it is an Office document, such as an Excel workbook: save its rows as CSV".to_owned()
-                }
-                false => format!("the archive holds {} files: unpack it, and import the files", files.len()),
-            }));
-        };
-        let copied = move |target: &mut dyn Write| {
-            let mut file = archive.by_index(index).map_err(io::Error::other)?;
-            io::copy(&mut file, target).map(|_| ())
-        };
-        piped(copied).map_err(Error::io("making a pipe"))
+        let text = layers::text_of(bytes);
+        self.check_whole()?;
+        text.map_err(|reason| Error::Invalid(format!("{}: {reason}", self.name)))
     }
 }
 

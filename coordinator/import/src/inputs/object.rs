@@ -15,11 +15,18 @@ use tokio::runtime::Handle;
 /// Bytes per request to a store.
 const FETCH_BYTES: u64 = 8 << 20;
 
+/// An object of a store. Bytes that are appended to it later are not read.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub(super) place: Location,
+    pub(super) path: Path,
+    /// Size in bytes.
+    pub(super) size: u64,
+}
+
 /// Reads an object in large pieces. It blocks its thread.
 pub(super) struct ObjectReader {
-    place: Location,
-    path: Path,
-    size: u64,
+    object: Object,
     /// Position of the next byte.
     at: u64,
     /// The last piece, and its position.
@@ -32,25 +39,22 @@ pub(super) struct ObjectReader {
 }
 
 impl ObjectReader {
-    pub(super) fn new(
-        (place, path, size): (Location, Path, u64),
-        bytes_read: Arc<AtomicU64>,
-        failure: Arc<OnceLock<String>>,
-    ) -> Self {
+    pub(super) fn new(object: Object, bytes_read: Arc<AtomicU64>, failure: Arc<OnceLock<String>>) -> Self {
         let (fetched, handle) = ((0, Bytes::new()), Handle::current());
-        Self { place, path, size, at: 0, fetched, handle, bytes_read, failure }
+        Self { object, at: 0, fetched, handle, bytes_read, failure }
     }
 
     /// The piece from the current position on, which is not empty.
     fn fetch(&self) -> Result<Bytes> {
-        let range = self.at..self.size.min(self.at + FETCH_BYTES);
-        let store = self.place.store();
+        let Object { place, path, size } = &self.object;
+        let range = self.at..(self.at + FETCH_BYTES).min(*size);
+        let store = place.store();
         let fetched = self.handle.block_on(with_retries(|| async {
-            let fetched = store.get_range(&self.path, range.clone()).await;
-            fetched.map_err(Error::reading(&self.path))
+            let fetched = store.get_range(path, range.clone()).await;
+            fetched.map_err(Error::reading(path))
         }))?;
         if fetched.is_empty() {
-            let action = format!("reading {} from byte {} on", self.path, self.at);
+            let action = format!("reading {path} from byte {} on", self.at);
             return Err(Error::io(action)(io::ErrorKind::UnexpectedEof.into()));
         }
         Ok(fetched)
@@ -66,7 +70,7 @@ impl ObjectReader {
 
 impl Read for ObjectReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.rest().is_empty() && self.at < self.size {
+        if self.rest().is_empty() && self.at < self.object.size {
             let fetched = self.fetch().map_err(|error| {
                 self.failure.get_or_init(|| error.to_string());
                 io::Error::other(error)
@@ -86,7 +90,7 @@ impl Seek for ObjectReader {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         let target = match position {
             SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::End(offset) => self.size.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.object.size.checked_add_signed(offset),
             SeekFrom::Current(offset) => self.at.checked_add_signed(offset),
         };
         self.at = target.ok_or_else(|| io::Error::other("seek before the start of the file"))?;
