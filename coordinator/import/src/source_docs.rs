@@ -39,7 +39,7 @@ pub struct SourceDocs {
 /// # Errors
 /// [`hindcast_base::Error::Invalid`] if a built-in source is invalid.
 pub fn source_docs() -> Result<Vec<SourceDocs>> {
-    Ok(Sources::parse(Tables::built_in())?.all().iter().map(|source| SourceDocs::of(source)).collect())
+    Ok(Sources::parse(Tables::built_in(), None)?.all().iter().map(|source| SourceDocs::of(source)).collect())
 }
 
 /// The page with these sources.
