@@ -17,6 +17,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("office-audit", include_str!("../data/office-audit.toml")),
     ("cef", include_str!("../data/cef.toml")),
     ("zeek", include_str!("../data/zeek.toml")),
+    ("suricata", include_str!("../data/suricata.toml")),
     ("traffic-analytics", include_str!("../data/traffic-analytics.toml")),
     ("monitor-export", include_str!("../data/monitor-export.toml")),
     ("portal-csv", include_str!("../data/portal-csv.toml")),

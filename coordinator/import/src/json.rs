@@ -21,7 +21,8 @@ pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), Str
     read.map_err(|error| format!("is not a JSON object: {}", message_of(&error)))
 }
 
-/// Shapes a record as its source says: renames fields, adds fields within objects by their paths, and flattens objects.
+/// Shapes a record as its source says: renames fields, adds fields within objects by their paths, flattens objects, and
+/// makes fields of others.
 ///
 /// # Errors
 /// Which object can't be read, or which name is ambiguous.
@@ -32,7 +33,13 @@ pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), Stri
             record.push((Cow::Owned(path.clone()), Cow::Owned(value)));
         }
     }
-    flatten(record, source)
+    flatten(record, source)?;
+    for (field, template) in &source.made {
+        if let Some(text) = template.text_of(record) {
+            record.push((Cow::Owned(field.clone()), Cow::Owned(text)));
+        }
+    }
+    Ok(())
 }
 
 fn rename(record: &mut Record<'_>, names: &BTreeMap<String, String>) {

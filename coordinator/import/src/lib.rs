@@ -19,6 +19,7 @@ mod group;
 mod inputs;
 mod json;
 mod lines;
+mod made;
 mod messages;
 #[cfg(test)]
 mod mutations;

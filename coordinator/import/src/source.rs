@@ -12,6 +12,7 @@ use super::each::{Each, Found, Take};
 use super::format::Record;
 use super::json;
 use super::lines::LineFormat;
+use super::made::Template;
 
 /// One source.
 #[derive(Debug, Deserialize)]
@@ -47,6 +48,9 @@ pub(super) struct Source {
     /// Values that mean that the field is absent.
     #[serde(default)]
     pub(super) unset: Vec<String>,
+    /// Fields that are made of others, and how.
+    #[serde(default)]
+    pub(super) made: BTreeMap<String, Template>,
     /// Fields with the kind of a record that belongs to no table, for the report.
     #[serde(default)]
     pub(super) kind: Option<OneOrMore>,
