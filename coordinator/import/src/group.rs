@@ -265,6 +265,7 @@ impl<'a> Group<'a> {
             self.rejects.add(&file.file, parsed.first_line, reject)?;
         }
         file.rejects += parsed.rejects.len() as u64;
+        file.further_rows += parsed.further_rows;
         file.windows_1252 += parsed.windows_1252;
         for (kind, count) in parsed.set_aside {
             *file.set_aside.entry(kind).or_default() += count;

@@ -29,6 +29,8 @@ pub(super) struct Parsed {
     pub(super) rejects: Vec<Reject>,
     /// Records that belong to no table, by kind.
     pub(super) set_aside: BTreeMap<String, u64>,
+    /// Rows that are not the first of their record, including those that were rejected.
+    pub(super) further_rows: u64,
     /// Records that were read as Windows-1252, because they are not UTF-8.
     pub(super) windows_1252: u64,
 }
@@ -66,7 +68,7 @@ pub(super) fn parse(
     }
     times.check()?;
     rejects.sort_by_key(|reject| reject.line);
-    let windows_1252 = parser.windows_1252;
+    let (further_rows, windows_1252) = (parser.further_rows, parser.windows_1252);
     let done: Result<Vec<Option<TableRows>>> = parser.tables.into_values().map(Rows::finish).collect();
     Ok(Parsed {
         input: block.input,
@@ -74,6 +76,7 @@ pub(super) fn parse(
         tables: done?.into_iter().flatten().collect(),
         rejects,
         set_aside,
+        further_rows,
         windows_1252,
     })
 }
@@ -124,6 +127,7 @@ struct Parser<'p> {
     times: &'p Times,
     /// By table and rule: rows that two rules make for one table are separate batches.
     tables: BTreeMap<(String, usize), Rows<'p>>,
+    further_rows: u64,
     windows_1252: u64,
 }
 
@@ -134,7 +138,15 @@ impl<'p> Parser<'p> {
         requested_table: Option<&'p str>,
         times: &'p Times,
     ) -> Self {
-        Self { format, source, requested_table, times, tables: BTreeMap::new(), windows_1252: 0 }
+        Self {
+            format,
+            source,
+            requested_table,
+            times,
+            tables: BTreeMap::new(),
+            further_rows: 0,
+            windows_1252: 0,
+        }
     }
 
     /// Reads a record into `record`, replacing its fields, and calls `each` for it, or for each message in it.
@@ -188,15 +200,15 @@ impl<'p> Parser<'p> {
         })
     }
 
-    /// Finds the table of a record.
+    /// Finds the tables of a record. If it can't be the first row, it is none of the others.
     fn route(&mut self, record: &mut Record<'_>, each: Each<'_, 'p>) -> Result<(), String> {
         shape(record, self.source)?;
-        let (rule, table) = match self.source.route(record, self.requested_table) {
-            Route::Row(rule, table) => (rule, table.to_owned()),
+        let (source, requested_table) = (self.source, self.requested_table);
+        let first = match source.route(record, requested_table) {
+            Route::Row(rule, table) => (rule, table),
             Route::SetAside(kind) => return each(Outcome::SetAside(kind)),
             Route::NoRule(source) => {
-                let table = self
-                    .requested_table
+                let table = requested_table
                     .map_or(String::new(), |requested_table| format!(" into {requested_table}"));
                 return Err(format!("no rule of the source {source} takes it{table}"));
             }
@@ -204,15 +216,26 @@ impl<'p> Parser<'p> {
                 return Err(format!("it names no table (source {source}): name it with --table"));
             }
         };
-        let rows = match self.tables.entry((table, rule)) {
+        each(Outcome::Row(self.rows(first), record))?;
+        let mut earlier = first;
+        while let Some(next) = source.next_route(earlier, record, requested_table) {
+            self.further_rows += 1;
+            each(Outcome::Row(self.rows(next), record))?;
+            earlier = next;
+        }
+        Ok(())
+    }
+
+    /// The rows that a rule makes for a table.
+    fn rows(&mut self, (rule, table): (usize, &str)) -> &mut Rows<'p> {
+        match self.tables.entry((table.to_owned(), rule)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let (rule, unset) = (&self.source.tables[rule], &self.source.unset);
                 let rows = Rows::new(&entry.key().0, rule, unset, self.times, self.source.known);
                 entry.insert(rows)
             }
-        };
-        each(Outcome::Row(rows, record))
+        }
     }
 }
 

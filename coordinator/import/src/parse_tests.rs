@@ -110,6 +110,34 @@ fn a_record_that_names_no_table_is_rejected() {
 }
 
 #[test]
+fn a_record_can_be_several_rows_and_counts_once() {
+    let mapping = "[[tables]]\ntable = \"DeviceFileEvents\"\nalso = true\nwhen.Id = [\"11\"]\n\
+                   [[tables]]\ntable = \"DeviceEvents\"\nalso = true\ntime = [\"When\"]\nwhen.Id = [\"11\", \"22\"]\n\
+                   [[tables]]\ntable = \"SecurityEvent\"";
+    let source = Source::parse("m", mapping, Tables::built_in()).unwrap();
+    let text = "Timestamp,TimeGenerated,When,Id\n\
+                2026-01-05T08:00:00Z,2026-01-05T08:00:00Z,2026-01-05T08:00:00Z,11\n\
+                2026-01-05T08:00:01Z,2026-01-05T08:00:01Z,2026-01-05T08:00:01Z,22\n\
+                2026-01-05T08:00:02Z,2026-01-05T08:00:02Z,soon,11\n\
+                2026-01-05T08:00:03Z,2026-01-05T08:00:03Z,,7\n";
+    let rows = |table: Option<&str>| {
+        let times = Times::without_proof(TimeOptions::default());
+        let parsed = parse(block_of(text.as_bytes(), None), &source, table, &times).unwrap();
+        let rows = parsed.tables.iter().map(|rows| (rows.table.clone(), rows.batch.num_rows()));
+        (rows.collect::<Vec<_>>(), parsed.further_rows, parsed.rejects.len())
+    };
+    let named =
+        |rows: &[(&str, usize)]| rows.iter().map(|(table, rows)| ((*table).to_owned(), *rows)).collect();
+    // The third record is one row, and a reject because it can't be the second.
+    let all = named(&[("DeviceEvents", 2), ("DeviceFileEvents", 2), ("SecurityEvent", 3)]);
+    assert_eq!(rows(None), (all, 4, 1));
+    assert_eq!(rows(Some("SecurityEvent")), (named(&[("SecurityEvent", 4)]), 0, 0));
+    assert_eq!(rows(Some("DeviceFileEvents")), (named(&[("DeviceFileEvents", 2)]), 0, 2));
+    // A table that is not built in has one row per record.
+    assert_eq!(rows(Some("Own")).1, 0);
+}
+
+#[test]
 fn dates_of_a_file_prove_their_order() {
     let read = |text: &'static str| {
         let block = || block_of(text.as_bytes(), None);

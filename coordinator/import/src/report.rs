@@ -42,6 +42,9 @@ pub struct FileReport {
     pub source: String,
     /// Rows by table, duplicates included.
     pub rows: BTreeMap<String, u64>,
+    /// Rows that are not the first of their record, including those that were rejected.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub further_rows: u64,
     /// Records that can't be read.
     pub rejects: u64,
     /// Line and reason of the first reject.
@@ -104,7 +107,7 @@ impl FileReport {
 
     /// All records: rows, rejects, and records that belong to no table.
     pub fn records(&self) -> u64 {
-        self.imported_rows() + self.rejects + self.set_aside.values().sum::<u64>()
+        self.imported_rows() - self.further_rows + self.rejects + self.set_aside.values().sum::<u64>()
     }
 
     pub(super) fn already_imported(file: &str, bytes: u64) -> Self {
@@ -148,6 +151,9 @@ mod tests {
         file.rejects = 3;
         file.set_aside = BTreeMap::from([("ntp".to_owned(), 4), ("ssl".to_owned(), 1)]);
         assert_eq!((file.imported_rows(), file.records()), (7, 15));
+        file.further_rows = 2;
+        assert_eq!((file.imported_rows(), file.records()), (7, 13));
+        file.further_rows = 0;
         let already = FileReport::already_imported("b.json", 50);
         assert!(already.already_imported && already.records() == 0);
         let report = ImportReport { files: vec![file, already], ..ImportReport::default() };

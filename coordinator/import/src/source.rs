@@ -54,7 +54,7 @@ pub(super) struct Source {
     /// Fields with the kind of a record that belongs to no table, for the report.
     #[serde(default)]
     pub(super) kind: Option<OneOrMore>,
-    /// Rules. The first that matches a record takes it.
+    /// Rules. The first that matches a record takes it; after a rule with `also`, so does the next that matches.
     pub(super) tables: Vec<TableRule>,
     /// Fields that rules name.
     #[serde(skip)]
@@ -96,6 +96,9 @@ pub(super) struct TableRule {
     /// Whether the rule applies only if the user names its table.
     #[serde(default)]
     pub(super) on_request: bool,
+    /// Whether later rules may take a record that this rule took.
+    #[serde(default)]
+    pub(super) also: bool,
     /// Fields a record must have.
     #[serde(default)]
     pub(super) has: Vec<String>,
@@ -236,9 +239,42 @@ impl Source {
         self.named.contains(field)
     }
 
-    /// Finds the rule and the table for `record`: the requested table if there is one.
+    /// Finds the first rule and its table for `record`: the requested table if there is one.
     pub(super) fn route<'s, 'r>(
         &'s self,
+        record: &'r Record<'_>,
+        requested_table: Option<&'r str>,
+    ) -> Route<'s, 'r>
+    where
+        's: 'r,
+    {
+        self.route_from(0, record, requested_table)
+    }
+
+    /// Finds the rule and the table for another row of `record`, which the rule `earlier` turned into a row of `table`.
+    pub(super) fn next_route<'s, 'r>(
+        &'s self,
+        (earlier, table): (usize, &str),
+        record: &'r Record<'_>,
+        requested_table: Option<&'r str>,
+    ) -> Option<(usize, &'r str)>
+    where
+        's: 'r,
+    {
+        let rule = &self.tables[earlier];
+        // A table that is not built in has one row per record.
+        if !rule.also || rule.table.as_deref().is_some_and(|named| named != table) {
+            return None;
+        }
+        match self.route_from(earlier + 1, record, requested_table) {
+            Route::Row(rule, table) => Some((rule, table)),
+            Route::SetAside(_) | Route::NoRule(_) | Route::NoTable(_) => None,
+        }
+    }
+
+    fn route_from<'s, 'r>(
+        &'s self,
+        first_rule: usize,
         record: &'r Record<'_>,
         requested_table: Option<&'r str>,
     ) -> Route<'s, 'r>
@@ -248,7 +284,7 @@ impl Source {
         let kind = self.kind.iter().flat_map(OneOrMore::all).find_map(|kind| field_value(record, kind));
         let is_own =
             requested_table.is_some_and(|requested_table| TableSpec::by_name(requested_table).is_none());
-        for (index, rule) in self.tables.iter().enumerate() {
+        for (index, rule) in self.tables.iter().enumerate().skip(first_rule) {
             if !rule.takes(record) {
                 continue;
             }
