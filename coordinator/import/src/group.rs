@@ -231,12 +231,12 @@ impl<'a> Group<'a> {
                 (Some(named_source), _) => Arc::clone(named_source),
                 (None, Kind::Lines(lines)) => Arc::clone(&lines.source),
                 (None, _) if wrapped.is_some() => self.sources.by_name("cef")?,
-                (None, _) => self.sources.of_records(records, requested_table)?,
+                (None, _) => self.sources.of_records(records, &format.file_name, requested_table)?,
             };
             // A record that names no table is a reject. If no record names one, the user must.
             let has_no_table = |record: &Record<'_>| {
                 let mut record = record.clone();
-                let _ = json::shape(&mut record, &source);
+                let _ = json::shape(&mut record, &source, &format.file_name);
                 matches!(source.route(&record, requested_table), Route::NoTable(_))
             };
             if wrapped.is_none() && !records.is_empty() && records.iter().all(has_no_table) {

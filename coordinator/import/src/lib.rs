@@ -11,6 +11,7 @@ mod documents;
 mod duplicates;
 mod each;
 mod encoding;
+mod envelopes;
 #[cfg(test)]
 mod failures;
 mod format;

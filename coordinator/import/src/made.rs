@@ -118,7 +118,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for (template, part) in [("{date", "bracket"), ("[{a}", "bracket"), ("a]", "bracket"), ("{a:-x}", "number")] {
+        for (template, part) in
+            [("{date", "bracket"), ("[{a}", "bracket"), ("a]", "bracket"), ("{a:-x}", "number")]
+        {
             let error = Template::try_from(template.to_owned()).unwrap_err();
             assert!(error.contains(part), "{template}: {error}");
         }
