@@ -6,10 +6,9 @@ use hindcast_base::{Error, Result};
 
 use super::built_in::Sources;
 use super::detect::Sample;
-use super::envelopes::Wrapper;
-use super::format::{FileFormat, Kind};
+use super::format::FileFormat;
 use super::framing::{Framed, Span};
-use super::inputs::{Bytestream, Input, read_up_to};
+use super::inputs::{Bytestream, Input, Layers, read_up_to};
 use super::rejects::Reject;
 
 /// Bytes per read.
@@ -43,6 +42,8 @@ pub(super) struct Blocks {
     input: usize,
     file: Input,
     stream: Bytestream,
+    /// What the text is in.
+    pub(super) layers: Layers,
     format: Arc<FileFormat>,
     /// Text that was read and is not yet in a block.
     pending: Vec<u8>,
@@ -61,10 +62,12 @@ impl Blocks {
     /// # Errors
     /// [`Error::Io`] if it can't be opened or its store fails, [`Error::Invalid`] if its format is unknown.
     pub(super) fn open(input: usize, file: &Input, sources: &Sources) -> Result<Self> {
+        let (stream, layers) = file.open()?;
         let mut blocks = Self {
             input,
             file: file.clone(),
-            stream: file.open()?,
+            stream,
+            layers,
             format: Arc::new(FileFormat::lines()),
             pending: Vec::new(),
             line: 0,
@@ -85,34 +88,24 @@ impl Blocks {
             .map_err(|reason| Error::Invalid(format!("{}: {reason}", file.name)))?;
         blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
         blocks.pending.drain(..header_bytes);
-        blocks.format = Arc::new(FileFormat { file_name: short_name(&file.name), ..format });
+        blocks.format = Arc::new(format);
         // The source is detected from whole records, of which the first may be longer than the sample.
         while !blocks.is_last && blocks.pending.len() < MAX_RECORD_BYTES && blocks.sample().1.is_empty() {
             blocks.fill(BLOCK_BYTES)?;
         }
-        let (format, records) = blocks.sample();
-        let wrapper = match format.kind {
-            Kind::Json => format.with_records(&records, Wrapper::of),
-            _ => None,
-        };
-        blocks.format = Arc::new(FileFormat { wrapper, ..blocks.format.as_ref().clone() });
         Ok(blocks)
     }
 
     /// The format and the first records, from which the source is detected.
     pub(super) fn sample(&self) -> (Arc<FileFormat>, Vec<&[u8]>) {
-        let (mut format, mut framed) = FileFormat::cut(&self.format, &self.pending, self.is_last);
-        let mut offset = 0;
-        // If the text starts with headers, the records follow them. `next` has the format of what follows the records.
-        let mut next = Arc::clone(&format);
-        if !framed.spans.is_empty() {
-            format = Arc::clone(&self.format);
-        }
-        while framed.spans.is_empty() && framed.consumed > 0 {
-            offset += framed.consumed;
-            format = Arc::clone(&next);
-            (next, framed) = FileFormat::cut(&format, &self.pending[offset..], self.is_last);
-        }
+        let (format, framed) = FileFormat::cut(&self.format, &self.pending, self.is_last);
+        // If the text starts with a header, the records follow it.
+        let (format, offset, framed) = if framed.spans.is_empty() && framed.consumed > 0 {
+            let (format, behind) = FileFormat::cut(&format, &self.pending[framed.consumed..], self.is_last);
+            (format, framed.consumed, behind)
+        } else {
+            (format, 0, framed)
+        };
         let records = framed.spans.iter().take(SAMPLE_RECORDS);
         let records = records.map(|span| &self.pending[offset + span.start..offset + span.end]).collect();
         (format, records)
@@ -163,7 +156,7 @@ impl Blocks {
 
     /// Takes the whole records out of the pending text.
     fn cut(&mut self) -> Block {
-        let (format, Framed { spans, rejects, consumed, .. }) =
+        let (format, Framed { spans, rejects, consumed }) =
             FileFormat::cut(&self.format, &self.pending, self.is_last);
         let rest = self.pending.split_off(consumed);
         let bytes = std::mem::replace(&mut self.pending, rest);
@@ -214,12 +207,6 @@ impl Blocks {
         self.failure = failure.map(|error| format!("the file can't be read to its end: {error}"));
         Ok(())
     }
-}
-
-/// The name of a file without its folder, up to its first dot, in lower case.
-fn short_name(path: &str) -> String {
-    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
-    name.split('.').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 #[cfg(test)]

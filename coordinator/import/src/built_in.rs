@@ -86,7 +86,7 @@ impl Sources {
         })
     }
 
-    /// The built-in source that matches most of these records of a file with that short name; the generic one if none does. If the user names a table,
+    /// The built-in source that matches most of these records; the generic one if none does. If the user names a table,
     /// the source must have a rule for it, or one that turns most records into its rows.
     ///
     /// # Errors
@@ -94,7 +94,6 @@ impl Sources {
     pub(super) fn of_records(
         &self,
         records: &[Record<'_>],
-        file_name: &str,
         requested_table: Option<&str>,
     ) -> Result<Arc<Source>> {
         let most = |is_so: &dyn Fn(&Record<'_>) -> bool| {
@@ -105,7 +104,7 @@ impl Sources {
                 let mut is_taken = false;
                 let _ = source.elements(record.clone(), &mut |found| {
                     if let Found::Element(element) = found {
-                        is_taken |= json::shape(element, source, file_name).is_ok()
+                        is_taken |= json::shape(element, source).is_ok()
                             && matches!(source.route(element, requested_table), Route::Row(..));
                     }
                     Ok(())
@@ -117,7 +116,7 @@ impl Sources {
             };
             let serves =
                 requested_table.is_none_or(|requested_table| has_rule(requested_table) || most(&is_taken));
-            if most(&|record| source.is_recognised(record, file_name)) && serves {
+            if most(&|record| source.is_recognised(record)) && serves {
                 return Ok(Arc::clone(source));
             }
         }

@@ -57,6 +57,15 @@ impl Wide {
         found.map(|wide| (wide, 0))
     }
 
+    fn name(self) -> &'static str {
+        match (self.unit, self.is_big_endian) {
+            (2, false) => "UTF-16LE",
+            (2, true) => "UTF-16BE",
+            (_, false) => "UTF-32LE",
+            (_, true) => "UTF-32BE",
+        }
+    }
+
     fn unit_of(self, bytes: &[u8]) -> u32 {
         let value = |value: u32, byte: &u8| value << 8 | u32::from(*byte);
         match self.is_big_endian {
@@ -85,13 +94,14 @@ impl Wide {
     }
 }
 
-/// Wraps `reader` so that UTF-16 and UTF-32 are read as UTF-8.
-pub(super) fn decoded(reader: Bytestream) -> Bytestream {
+/// Wraps `reader` so that UTF-16 and UTF-32 are read as UTF-8. Also returns the name of the encoding.
+pub(super) fn decoded(reader: Bytestream) -> (Bytestream, &'static str) {
     let (head, mut whole) = peeked(reader, HEAD_BYTES);
-    let Some((wide, mark)) = Wide::of(&head) else { return whole };
+    let Some((wide, mark)) = Wide::of(&head) else { return (whole, "UTF-8") };
     // The mark was read, and so it can be read again.
     let _ = read_up_to(&mut whole, &mut [0; 4][..mark]);
-    Box::new(Decoder { wide, reader: whole, bytes: Vec::new(), text: Cursor::default(), failure: None })
+    let (bytes, text) = (Vec::new(), Cursor::default());
+    (Box::new(Decoder { wide, reader: whole, bytes, text, failure: None }), wide.name())
 }
 
 struct Decoder {
@@ -180,7 +190,7 @@ mod tests {
 
     fn read(bytes: Vec<u8>) -> Vec<u8> {
         let mut text = Vec::new();
-        decoded(Box::new(Cursor::new(bytes))).read_to_end(&mut text).unwrap();
+        decoded(Box::new(Cursor::new(bytes))).0.read_to_end(&mut text).unwrap();
         text
     }
 

@@ -77,6 +77,7 @@ impl Failing {
             known: Tables::built_in(),
             mappings: Default::default(),
             threads: 2,
+            dry_run: None,
         };
         let mut report = ImportReport::default();
         Group::import(&request, &Sources::for_tests(), vec![input], &mut report, || {}).await?;

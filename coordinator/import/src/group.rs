@@ -13,9 +13,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::blocks::Blocks;
 use super::built_in::Sources;
 use super::duplicates::{Counts, Duplicates};
+use super::explain::explain;
 use super::format::{Kind, Record};
 use super::inputs::Input;
 use super::parse::{Parsed, gather, parse};
+use super::preview::FilePreview;
 use super::rejects::RejectFile;
 use super::report::{FileReport, ImportReport};
 use super::runs::{self, Staged};
@@ -145,9 +147,14 @@ impl<'a> Group<'a> {
 
     /// Commits what was read, and adds it to the report.
     async fn publish(mut self, report: &mut ImportReport) -> Result<()> {
+        if self.request.dry_run.is_some() {
+            for table in self.files.iter().flat_map(|file| file.rows.keys()).collect::<BTreeSet<_>>() {
+                self.request.refuse_unwritable(table).await?;
+            }
+        }
         self.write_run().await?;
         self.wait_for_writing().await?;
-        if !(self.staged.is_empty() && self.rejects.is_empty()) {
+        if self.request.dry_run.is_none() && !(self.staged.is_empty() && self.rejects.is_empty()) {
             let change = format!("import-{}", uuid::Uuid::now_v7());
             let (staged, lake) = (&self.staged, &self.request.lake);
             publish::publish(lake, &change, staged, self.rejects, &self.inputs, &self.files)
@@ -177,6 +184,7 @@ impl<'a> Group<'a> {
         };
         let source = self.source_of(&mut blocks).map_err(stop)?;
         self.files[index].source.clone_from(&source.name);
+        self.files[index].preview = self.preview_of(&blocks, &source);
         let requested_table = self.request.table.clone();
         let times = Arc::new(self.times_of(index, &source, blocks.messages_in()));
         let parsed = futures::stream::try_unfold(blocks, |mut blocks| async move {
@@ -200,7 +208,22 @@ impl<'a> Group<'a> {
                 self.write_run().await.map_err(Stop::Import)?;
             }
         }
+        if let Some(preview) = &mut self.files[index].preview {
+            preview.finish(&source);
+        }
         Ok(())
+    }
+
+    /// The preview of a file, if nothing is to be written.
+    fn preview_of(&self, blocks: &Blocks, source: &Source) -> Option<FilePreview> {
+        let dry_run = self.request.dry_run?;
+        let (format, texts) = blocks.sample();
+        let mut preview = FilePreview::new(&blocks.layers, &format);
+        if dry_run.explain {
+            let requested_table = self.request.table.as_deref();
+            preview.explanation = explain((&format, &texts), source, self.sources, requested_table);
+        }
+        Some(preview)
     }
 
     /// How to read the times of a file. The whole file proves the order of its dates, independent of blocks and threads.
@@ -231,12 +254,12 @@ impl<'a> Group<'a> {
                 (Some(named_source), _) => Arc::clone(named_source),
                 (None, Kind::Lines(lines)) => Arc::clone(&lines.source),
                 (None, _) if wrapped.is_some() => self.sources.by_name("cef")?,
-                (None, _) => self.sources.of_records(records, &format.file_name, requested_table)?,
+                (None, _) => self.sources.of_records(records, requested_table)?,
             };
             // A record that names no table is a reject. If no record names one, the user must.
             let has_no_table = |record: &Record<'_>| {
                 let mut record = record.clone();
-                let _ = json::shape(&mut record, &source, &format.file_name);
+                let _ = json::shape(&mut record, &source);
                 matches!(source.route(&record, requested_table), Route::NoTable(_))
             };
             if wrapped.is_none() && !records.is_empty() && records.iter().all(has_no_table) {
@@ -256,6 +279,9 @@ impl<'a> Group<'a> {
 
     fn take(&mut self, parsed: Parsed) -> Result<()> {
         let file = &mut self.files[parsed.input];
+        if let Some(preview) = &mut file.preview {
+            preview.take(&parsed, self.request.known);
+        }
         for reject in &parsed.rejects {
             let message = format!("line {}: {}", parsed.first_line + reject.line + 1, reject.reason);
             if self.request.strict {
@@ -277,6 +303,9 @@ impl<'a> Group<'a> {
             }
             for (note, count) in rows.notes {
                 *file.notes.entry(note).or_default() += count;
+            }
+            if file.preview.is_some() {
+                continue;
             }
             self.run_bytes += rows.batch.get_array_memory_size();
             let pending = self.run.entry(rows.table).or_default();

@@ -11,7 +11,7 @@ mod documents;
 mod duplicates;
 mod each;
 mod encoding;
-mod envelopes;
+mod explain;
 #[cfg(test)]
 mod failures;
 mod format;
@@ -26,6 +26,7 @@ mod messages;
 mod mutations;
 mod octet_counted;
 mod parse;
+mod preview;
 mod publish;
 mod rejects;
 mod report;
@@ -46,6 +47,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_lake::{Location, TableMapping, Tables, changes, refuse_table_as_lake, refuse_unwritable};
 
+pub use preview::{FilePreview, RejectPreview, TablePreview};
 pub use report::{FileReport, ImportReport};
 pub use source_docs::{SourceDocs, source_docs, sources_page};
 pub use times::TimeOptions;
@@ -83,6 +85,15 @@ pub struct ImportRequest {
     pub mappings: BTreeMap<String, TableMapping>,
     /// Threads.
     pub threads: usize,
+    /// Write nothing, and describe what would be stored.
+    pub dry_run: Option<DryRun>,
+}
+
+/// What to describe of an import that writes nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct DryRun {
+    /// Why formats and sources were chosen.
+    pub explain: bool,
 }
 
 impl ImportRequest {
@@ -114,7 +125,9 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
     if let Some(table) = &request.table {
         request.refuse_unwritable(table).await?;
     }
-    changes::recover(&request.lake).await?;
+    if request.dry_run.is_none() {
+        changes::recover(&request.lake).await?;
+    }
     let bytes_read = Arc::new(AtomicU64::new(0));
     let inputs = inputs::list(&request.files, request.threads, &bytes_read).await?;
     let total: u64 = inputs.iter().map(|(input, _)| input.bytes).sum();

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use hindcast_base::Error;
 use serde::Serialize;
 
+use super::preview::FilePreview;
 use super::runs::Staged;
 
 /// The result of an import.
@@ -62,6 +63,9 @@ pub struct FileReport {
     /// Assumptions about rows, and the number of rows they apply to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, u64>,
+    /// What would be stored, if nothing is to be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<FilePreview>,
 }
 
 /// The result for one table.

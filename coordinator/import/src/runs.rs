@@ -72,7 +72,7 @@ pub(super) fn combined(
 }
 
 /// The schema with its columns in the order in which they are written, all nullable.
-fn in_order(known: Tables, table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
+pub(super) fn in_order(known: Tables, table: &str, cluster: Option<&str>, schema: &Schema) -> SchemaRef {
     let (time, spec) = (time_column(known, table), known.by_name(table));
     let mut fields: Vec<Field> =
         schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();

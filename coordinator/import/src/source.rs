@@ -29,7 +29,7 @@ pub(super) struct Source {
     pub(super) tried: Vec<Tried>,
     /// Sets of fields, by names or paths. A record with all fields of one set is from this source.
     #[serde(default)]
-    recognised_by: Vec<Vec<String>>,
+    pub(super) recognised_by: Vec<Vec<String>>,
     /// Whether records are CEF messages, even if the text looks like another format.
     #[serde(default)]
     pub(super) is_cef: bool,
@@ -51,9 +51,6 @@ pub(super) struct Source {
     /// Fields that are made of others, and how.
     #[serde(default)]
     pub(super) made: BTreeMap<String, Template>,
-    /// Names of files that tell the kind of records that do not.
-    #[serde(default)]
-    file_names: Option<FileNames>,
     /// Fields with the kind of a record that belongs to no table, for the report.
     #[serde(default)]
     pub(super) kind: Option<OneOrMore>,
@@ -80,18 +77,6 @@ pub(super) struct Tried {
     pub(super) sample: String,
 }
 
-/// Names of files that tell the kind of their records.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileNames {
-    /// The field that gets the name.
-    field: String,
-    /// A field that records of such files have.
-    has: String,
-    /// Names up to the first dot.
-    names: BTreeSet<String>,
-}
-
 /// How records become rows of a table.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,10 +99,7 @@ pub(super) struct TableRule {
     /// Whether later rules may take a record that this rule took.
     #[serde(default)]
     pub(super) also: bool,
-    /// Kinds of records that the rule takes, if they name their kind.
-    #[serde(default)]
-    kinds: Vec<String>,
-    /// Fields a record must have, unless `kinds` decides.
+    /// Fields a record must have.
     #[serde(default)]
     pub(super) has: Vec<String>,
     /// Fields, and the values of which each must have one.
@@ -234,14 +216,13 @@ impl Source {
     }
 
     /// Whether a record has all fields of one of the sets by which the source is recognised.
-    pub(super) fn is_recognised(&self, record: &Record<'_>, file_name: &str) -> bool {
-        let of_file = self.field_of_file_name(record, file_name);
-        let has = |name: &String| {
-            record.iter().any(|(field, _)| field == name)
-                || of_file == Some(name)
-                || matches!(json::nested(record, name), Ok(Some(_)))
-        };
-        self.recognised_by.iter().any(|set| set.iter().all(has))
+    pub(super) fn is_recognised(&self, record: &Record<'_>) -> bool {
+        self.recognised_by.iter().any(|set| set.iter().all(|name| Self::has_field(record, name)))
+    }
+
+    /// Whether a record has a field, by its name or path.
+    pub(super) fn has_field(record: &Record<'_>, name: &str) -> bool {
+        record.iter().any(|(field, _)| field == name) || matches!(json::nested(record, name), Ok(Some(_)))
     }
 
     /// Calls `take` for each element of the lists whose elements are records; for the record if there are none.
@@ -253,20 +234,6 @@ impl Source {
             Some(each) => each.expand(record, take),
             None => take(Found::Element(&mut record)),
         }
-    }
-
-    /// The field that gets the name of a record's file as its kind, if the record lacks it and the name tells the kind.
-    pub(super) fn field_of_file_name(&self, record: &Record<'_>, file_name: &str) -> Option<&str> {
-        let names = self.file_names.as_ref()?;
-        let is_told = names.names.contains(file_name)
-            && field_value(record, &names.has).is_some()
-            && self.kind_of(record).is_none();
-        is_told.then_some(names.field.as_str())
-    }
-
-    /// The kind that a record names.
-    fn kind_of<'r>(&self, record: &'r Record<'_>) -> Option<&'r str> {
-        self.kind.iter().flat_map(OneOrMore::all).find_map(|kind| field_value(record, kind))
     }
 
     /// Whether a rule names a field.
@@ -316,11 +283,11 @@ impl Source {
     where
         's: 'r,
     {
-        let kind = self.kind_of(record);
+        let kind = self.kind.iter().flat_map(OneOrMore::all).find_map(|kind| field_value(record, kind));
         let is_own =
             requested_table.is_some_and(|requested_table| TableSpec::by_name(requested_table).is_none());
         for (index, rule) in self.tables.iter().enumerate().skip(first_rule) {
-            if !rule.takes(record, kind) {
+            if !rule.takes(record) {
                 continue;
             }
             let named = rule.table.as_deref().or_else(|| rule.name_in(record));
@@ -357,16 +324,12 @@ impl TableRule {
         columns.chain(&self.time).chain(&self.has).chain(self.when.keys()).chain(&self.named_by)
     }
 
-    fn takes(&self, record: &Record<'_>, kind: Option<&str>) -> bool {
+    fn takes(&self, record: &Record<'_>) -> bool {
         let has = |field: &String| field_value(record, field).is_some();
         let is = |(field, values): (&String, &Vec<String>)| {
             field_value(record, field).is_some_and(|value| values.iter().any(|wanted| wanted == value))
         };
-        let fits = match kind {
-            Some(kind) if !self.kinds.is_empty() => self.kinds.iter().any(|wanted| wanted == kind),
-            _ => self.has.iter().all(has),
-        };
-        fits && self.when.iter().all(is)
+        self.has.iter().all(has) && self.when.iter().all(is)
     }
 
     fn name_in<'r>(&'r self, record: &'r Record<'_>) -> Option<&'r str> {

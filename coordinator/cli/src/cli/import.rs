@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use hindcast_base::Result;
 use hindcast_base::log_time::{DateOrder, Zone};
 use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
+use hindcast_base::{Error, Result};
 use hindcast_engine::runtime;
 use hindcast_lake::Location;
 use hindcast_lake::TableMapping;
@@ -17,7 +17,7 @@ use super::arguments::{available_threads, parse_memory, read_config};
 use super::own_files::read_own;
 use super::tables::print_quality;
 use crate::terminal;
-use hindcast_import::{FileReport, ImportReport, ImportRequest, TimeOptions, import};
+use hindcast_import::{DryRun, FileReport, ImportReport, ImportRequest, TimeOptions, import};
 use hindcast_scan::lake_access::{Access, LakeLayers, open_lake, tables_of};
 use hindcast_scan::own_detections::DetectionPolicy;
 use hindcast_tables::compact::{CompactOptions, compact};
@@ -38,6 +38,7 @@ const SHOWN_KINDS: usize = 8;
       --lake az://soc/lake
   hindcast import proxy.ndjson --mapping proxy.toml --lake lake \\
       --record-id EventId
+  hindcast import proxy.ndjson --mapping proxy.toml --dry-run
 
 The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or in gzip, zstd \
 or zip. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the \
@@ -50,8 +51,14 @@ pub struct ImportArguments {
     #[arg(required = true)]
     files: Vec<String>,
     /// The lake to write to
-    #[arg(long, value_name = "URL")]
-    lake: String,
+    #[arg(long, value_name = "URL", required_unless_present = "dry_run")]
+    lake: Option<String>,
+    /// Write nothing, and show what is detected in each file, its first rows as they would be stored, and what has no place
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: also say why the format and the source were chosen
+    #[arg(long, requires = "dry_run")]
+    explain: bool,
     /// The table, if the records do not name it
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
@@ -124,10 +131,13 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         None => None,
     };
     let (_, own) = read_own(None, &arguments.detections).await?;
-    let (known, mappings) = tables_of(&arguments.lake, &own).await?;
+    // A dry run without a lake has the tables and contents of an empty one.
+    let empty_lake = tempfile::tempdir().map_err(Error::io("making a temporary folder"))?;
+    let lake = arguments.lake.clone().unwrap_or_else(|| empty_lake.path().display().to_string());
+    let (known, mappings) = tables_of(&lake, &own).await?;
     let request = ImportRequest {
         files: arguments.files.clone(),
-        lake: Location::parse(&arguments.lake)?,
+        lake: Location::parse(&lake)?,
         table: arguments.table.clone(),
         source: arguments.source.clone(),
         mapping,
@@ -141,6 +151,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         known,
         mappings,
         threads: arguments.threads(),
+        dry_run: arguments.dry_run.then_some(DryRun { explain: arguments.explain }),
     };
     let prints_text = !arguments.quiet && !arguments.json;
     let bar = terminal::ProgressBar::new(prints_text);
@@ -168,10 +179,13 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
     if prints_text {
         print_report(&report);
     }
+    if prints_text && arguments.dry_run {
+        terminal::print_preview(&report);
+    }
     if prints_text && !report.tables.is_empty() {
         let policy = DetectionPolicy::of_own_process();
         let layers = LakeLayers { preset: "default", own: None, detections: &own };
-        let lake = open_lake(&arguments.lake, &layers, &Access::Any, &policy).await?.0.only(None)?;
+        let lake = open_lake(&lake, &layers, &Access::Any, &policy).await?.0.only(None)?;
         for (table, imported) in &report.tables {
             let (Some(first), Some(last)) = (imported.dates.first(), imported.dates.last()) else { continue };
             let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;

@@ -3,6 +3,7 @@
 mod coverage;
 mod entity;
 mod plan;
+mod preview;
 mod progress;
 mod result;
 
@@ -10,6 +11,7 @@ use hindcast_base::{Error, Result};
 
 pub use coverage::{print_replaced, print_unread};
 pub use plan::{print_dry_run, print_plan};
+pub use preview::print_preview;
 pub use progress::{JobBar, ProgressBar};
 pub use result::{print_deliveries, print_result};
 

@@ -17,6 +17,15 @@ const MAGIC_BYTES: usize = 8;
 /// Memory for decompressing xz, which can ask for any size.
 const XZ_MEMORY_BYTES: u64 = 256 << 20;
 
+/// What a text is in.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    /// Compressions and binary formats, the outermost first.
+    pub(crate) containers: Vec<&'static str>,
+    /// How characters are stored.
+    pub(crate) encoding: &'static str,
+}
+
 /// A compression of a single stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
@@ -35,6 +44,15 @@ impl Compression {
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
             _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
         }
     }
 
@@ -58,20 +76,26 @@ impl Compression {
     }
 }
 
-/// The text of a file: decompressed, UTF-16 and UTF-32 as UTF-8, and the records of binary formats as text.
+/// The text of a file: decompressed, UTF-16 and UTF-32 as UTF-8, and the records of binary formats as text; and what it
+/// is in.
 ///
 /// # Errors
 /// Why it can't be read.
-pub(super) fn text_of(mut stream: Bytestream) -> Result<Bytestream, String> {
+pub(super) fn text_of(mut stream: Bytestream) -> Result<(Bytestream, Layers), String> {
+    let mut layers = Layers { encoding: "UTF-8", ..Layers::default() };
     for _ in 0..=MAX_LAYERS {
         let (head, whole) = peeked(stream, MAGIC_BYTES);
         if let Some(compression) = Compression::of(&head) {
+            layers.containers.push(compression.name());
             stream = compression.decoder(whole).map_err(|error| error.to_string())?;
         } else if let Some(format) = binary::format_of(&head) {
             let failed = |error| format!("the file can't be read as {}: {error}", format.name);
-            return (format.read)(whole).map_err(failed);
+            layers.containers.push(format.name);
+            return (format.read)(whole).map(|text| (text, layers)).map_err(failed);
         } else {
-            return Ok(encoding::decoded(whole));
+            let (text, encoding) = encoding::decoded(whole);
+            layers.encoding = encoding;
+            return Ok((text, layers));
         }
     }
     Err(format!(

@@ -26,6 +26,7 @@ use archive::{Format, Member, Stop, walk};
 use members::{Parked, Place};
 use object::{Object, ObjectReader};
 
+pub(super) use layers::Layers;
 pub(super) use streams::{Bytestream, peeked, read_up_to};
 
 /// A file to import, which may be within an archive.
@@ -223,11 +224,11 @@ impl Input {
         ObjectReader::new(self.object.clone(), bytes_read, Arc::clone(&self.failure))
     }
 
-    /// The file's text: decompressed, UTF-16 and UTF-32 as UTF-8, and records of binary formats as text.
+    /// The file's text: decompressed, UTF-16 and UTF-32 as UTF-8, and records of binary formats as text; and what it is in.
     ///
     /// # Errors
     /// [`Error::Io`] if it can't be read, [`Error::Invalid`] if its format can't be imported.
-    pub(super) fn open(&self) -> Result<Bytestream> {
+    pub(super) fn open(&self) -> Result<(Bytestream, Layers)> {
         let bytes: Bytestream = match &self.member {
             None => Box::new(self.reader(Arc::clone(&self.bytes_read))),
             Some(member) => member
@@ -236,7 +237,11 @@ impl Input {
         };
         let text = layers::text_of(bytes);
         self.check_whole()?;
-        text.map_err(|reason| Error::Invalid(format!("{}: {reason}", self.name)))
+        let (text, mut layers) = text.map_err(|reason| Error::Invalid(format!("{}: {reason}", self.name)))?;
+        if self.member.is_some() {
+            layers.containers.insert(0, "archive");
+        }
+        Ok((text, layers))
     }
 }
 

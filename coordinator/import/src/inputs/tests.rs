@@ -15,7 +15,7 @@ async fn read(folder: &std::path::Path, names: &[&str]) -> Result<Vec<(String, R
         let text_of = |(input, listed): (Input, Result<()>)| {
             listed.map_err(|error| error.to_string())?;
             let mut text = String::new();
-            let mut stream = input.open().map_err(|error| error.to_string())?;
+            let (mut stream, _) = input.open().map_err(|error| error.to_string())?;
             stream.read_to_string(&mut text).map_err(|error| format!("{text}| {error}"))?;
             Ok(text)
         };
@@ -265,8 +265,8 @@ async fn files_of_an_archive_are_opened_in_any_order() {
     let work = move || {
         let mut parts = Vec::new();
         for index in [0, 1, 3, 2, 4, 0, 4] {
-            let mut first = inputs[index].open().unwrap();
-            let mut second = inputs[index].open().unwrap();
+            let mut first = inputs[index].open().unwrap().0;
+            let mut second = inputs[index].open().unwrap().0;
             let mut text = Vec::new();
             // What is not read to its end does not stop the files behind it.
             second.read_exact(&mut [0; 10]).unwrap();
