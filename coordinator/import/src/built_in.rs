@@ -1,5 +1,6 @@
 //! The built-in sources: one line each, in the order in which they are tried. They are parsed once per import.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hindcast_base::{Error, Result};
@@ -16,6 +17,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("defender-stream", include_str!("../data/defender-stream.toml")),
     ("office-audit", include_str!("../data/office-audit.toml")),
     ("cef", include_str!("../data/cef.toml")),
+    ("pan-os", include_str!("../data/pan-os.toml")),
+    ("pan-os-leef", include_str!("../data/pan-os-leef.toml")),
+    ("strata-logging", include_str!("../data/strata-logging.toml")),
     ("zeek", include_str!("../data/zeek.toml")),
     ("suricata", include_str!("../data/suricata.toml")),
     ("traffic-analytics", include_str!("../data/traffic-analytics.toml")),
@@ -23,6 +27,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("portal-csv", include_str!("../data/portal-csv.toml")),
     // After the exports of workspaces, whose tables of Windows events have the same fields.
     ("sysmon", include_str!("../data/sysmon.toml")),
+    ("common-security-log", include_str!("../data/common-security-log.toml")),
+    // LEEF of products that no source before it takes.
+    ("leef", include_str!("../data/leef.toml")),
     ("generic", include_str!("../data/generic.toml")),
 ];
 
@@ -73,6 +80,13 @@ impl Sources {
     /// The built-in sources, in the order in which they are tried.
     pub(super) fn all(&self) -> &[Arc<Source>] {
         &self.all
+    }
+
+    /// Whether a source is recognised by these names of columns.
+    pub(super) fn know_columns(&self, names: &[String]) -> bool {
+        let named = |name: &String| (Cow::Owned(name.clone()), Cow::Borrowed(""));
+        let record: Record<'_> = names.iter().map(named).collect();
+        self.all.iter().any(|source| source.is_recognised(&record))
     }
 
     /// The built-in source with that name.

@@ -18,7 +18,7 @@ const HEADER: [&str; 7] = [
 
 /// Types of PAN-OS logs. PAN-OS writes the type as the event's name and the subtype as its class. Its logging service
 /// does the reverse, which readers of CommonSecurityLog expect.
-pub(super) const PAN_OS_TYPES: [&str; 13] = [
+const PAN_OS_TYPES: [&str; 13] = [
     "TRAFFIC",
     "THREAT",
     "URL",

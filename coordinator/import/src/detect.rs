@@ -58,7 +58,10 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
         return header_free(by_line(Shape::Lines), Kind::Json);
     }
     let is_cef = most(&messages::contains_message) || (!is_octet_counted && are_messages(sample));
-    let text_lines = if is_cef { None } else { Lines::of(&first, named_source, sources.all()) };
+    let text_lines = match is_cef || has_known_header(sample, sources) {
+        true => None,
+        false => Lines::of(&first, named_source, sources.all()),
+    };
     if is_octet_counted {
         let is_cef = is_cef || named_source.is_some_and(|source| source.is_cef);
         let shape = Shape::OctetCounted { has_messages: is_cef };
@@ -90,11 +93,12 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
     }
     let (format, header_bytes) = csv(sample);
     let lines_below: Vec<&[u8]> = first.iter().copied().filter(|line| !is_preamble(line)).collect();
-    let refused = unsupported::lines(&lines_below).or_else(|| match (&format.kind, named_source) {
-        (Kind::Csv { header, .. }, None) => unsupported::header(header),
-        _ => None,
-    });
-    refused.map_or(Ok((format, header_bytes)), Err)
+    unsupported::lines(&lines_below).map_or(Ok((format, header_bytes)), Err)
+}
+
+/// Whether the first line names columns by which a source is recognised.
+fn has_known_header(sample: Sample<'_>, sources: &Sources) -> bool {
+    matches!(csv(sample).0.kind, Kind::Csv { header, .. } if sources.know_columns(&header))
 }
 
 /// Whether most records are CEF messages if messages may span lines.

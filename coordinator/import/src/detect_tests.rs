@@ -90,10 +90,26 @@ fn zeek_logs_and_refused_files_are_detected() {
     ] {
         assert!(detected(text, None).unwrap_err().contains(reason), "{text}");
     }
-    // A mapping file can read an export that needs one.
-    let header = "Receive Time,Type,Threat/Content Type\n2026/01/05 08:00:00,TRAFFIC,end\n";
-    assert!(detected(header, None).unwrap_err().contains("--mapping"));
-    assert_eq!(detected(header, Some("generic")), Ok((Shape::Csv { cells: 3, delimiter: b',' }, "csv", 38)));
+}
+
+#[test]
+fn lines_of_a_source_are_detected_and_its_exports_are_csv() {
+    let pan_os =
+        "1,2026/01/05 08:00:00,0123,TRAFFIC,end,2561,2026/01/05 08:00:00,10.1.1.5,203.0.113.9\n".repeat(3);
+    assert_eq!(detected(&pan_os, None), Ok((Shape::Lines, "lines", 0)));
+    let counted: String =
+        pan_os.lines().map(|line| counted(&format!("<14>Jan  5 08:00:00 fw {line}"))).collect();
+    assert_eq!(detected(&counted, None), Ok((Shape::OctetCounted { has_messages: false }, "lines", 0)));
+    let leef = "<14>Jan  5 08:00:00 fw LEEF:1.0|V|P|11|allow|src=10.1.1.5\n<14>Jan  5 08:00:01 fw up\n";
+    assert!(detected(leef, None).is_err());
+    assert_eq!(detected(leef, Some("leef")), Ok((Shape::Lines, "lines", 0)));
+    // Most lines look like syslog, but the first one names columns.
+    let header = "Domain,Receive Time,Serial #,Type,Threat/Content Type,x,y,z,u\n";
+    let export = Ok((Shape::Csv { cells: 9, delimiter: b',' }, "csv", header.len()));
+    assert_eq!(detected(&format!("{header}{pan_os}"), None), export);
+    // Messages within JSON or CSV are not lines.
+    let json = format!("[{{\"message\":\"{}\"}}]", pan_os.lines().next().unwrap());
+    assert_eq!(detected(&json, None), Ok((Shape::Documents, "json", 0)));
 }
 
 #[test]

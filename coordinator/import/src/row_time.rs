@@ -101,9 +101,15 @@ impl TimeReader<'_> {
     fn value<'v>(self, record: &'v Record<'_>, place: usize) -> Value<'v> {
         let (field, text) = (record[place].0.as_ref(), record[place].1.as_ref());
         let is_utc = field.ends_with(UTC_SUFFIX) || self.rule.utc.iter().any(|name| name == field);
-        let record_zone = self.rule.zone.iter().find_map(|name| field_value(record, name));
+        let record_zone = self.rule.zone.iter().find_map(|name| field_value(record, name)).map(zone_in);
         Value { field, text, is_utc, record_zone }
     }
+}
+
+/// The zone that a field states: all of its text, or the offset behind a time of day such as `T08:00:00.5-08:00`.
+fn zone_in(text: &str) -> &str {
+    let Some((_, clock)) = text.split_once('T').filter(|(date, _)| date.len() == 10) else { return text };
+    clock.find(['+', '-', 'Z']).map_or(text, |at| &clock[at..])
 }
 
 #[cfg(test)]
@@ -160,6 +166,8 @@ mod tests {
         assert_eq!(chosen(zone, &fields, "TimeGenerated").unwrap().0, "2026-01-05T07:00:00Z");
         let utc = format!("{zone}\nutc = [\"rt\"]");
         assert_eq!(chosen(&utc, &fields, "TimeGenerated").unwrap().0, "2026-01-05T08:00:00Z");
+        let fields = [("rt", "2026/01/05 08:00:00"), ("dtz", "2026-01-05T08:00:00.123-08:00")];
+        assert_eq!(chosen(zone, &fields, "TimeGenerated").unwrap().0, "2026-01-05T16:00:00Z");
         let exported = [("when [UTC]", "2026-01-05 08:00:00"), ("dtz", "Europe/Berlin")];
         assert_eq!(chosen(zone, &exported, "TimeGenerated").unwrap().0, "2026-01-05T08:00:00Z");
     }

@@ -1,6 +1,5 @@
 //! Detects formats that import does not read from a file's beginning, and advises what to do.
 
-use super::cef::PAN_OS_TYPES;
 use super::messages;
 
 /// Magic bytes of binary formats, their descriptions, and how to convert them.
@@ -42,17 +41,6 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
     let most =
         |is_so: &dyn Fn(&str) -> bool| 2 * texts.iter().filter(|text| is_so(text)).count() > texts.len();
     let first = texts.first()?;
-    if most(&|text| text.contains("LEEF:1.0|") || text.contains("LEEF:2.0|")) {
-        return Some(format!(
-            "its lines are LEEF messages, which import does not read: {AS_CEF}, or {AS_FIELDS}"
-        ));
-    }
-    if is_pan_os(first) && most(&is_pan_os) {
-        return Some(format!(
-            "its lines are PAN-OS logs in its own syslog format, which import does not read: {AS_CEF} (PAN-OS: \
-             a custom log format in the syslog server profile), or {AS_FIELDS}"
-        ));
-    }
     if first.trim_start().starts_with('<') && !messages::is_record(first.trim_start().as_bytes()) {
         return Some(
             "it is XML or HTML, which import does not read: export the records as JSON or CSV".to_owned(),
@@ -82,23 +70,6 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
     let is_spaced = |text: &str| !text.contains([',', ';', '\t']) && words(text) == words(first);
     (words(first) > 3 && texts.len() > 1 && most(&is_spaced))
         .then(|| format!("its fields are separated by spaces, which import does not read: {AS_FIELDS}"))
-}
-
-/// Why a CSV file with this header needs a mapping file.
-pub(super) fn header(names: &[String]) -> Option<String> {
-    let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    (has("Receive Time") && has("Threat/Content Type")).then(|| {
-        "it is an export of the web interface of PAN-OS, whose columns need a mapping file (--mapping FILE), \
-                 such as docs/mappings/pan-os-web-export.toml"
-            .to_owned()
-    })
-}
-
-/// PAN-OS: a field for future use, the time, the serial number and the type, with or without a syslog header.
-fn is_pan_os(text: &str) -> bool {
-    let mut cells = text.split(',').skip(1);
-    let is_time = |text: &str| text.len() == 19 && text.as_bytes()[4] == b'/' && text.as_bytes()[13] == b':';
-    cells.next().is_some_and(is_time) && cells.nth(1).is_some_and(|kind| PAN_OS_TYPES.contains(&kind))
 }
 
 /// Whether most words, and at least three, are `key=value`. Values may contain spaces.
@@ -142,9 +113,6 @@ mod tests {
     #[test]
     fn unsupported_formats_are_named_with_advice() {
         for (text, word) in [
-            ("<14>Jan  5 08:00:00 fw LEEF:1.0|P|Q|1|allow|cat=TRAFFIC|src=10.1.1.5|dst=203.0.113.9", "LEEF"),
-            ("1,2026/01/05 08:00:00,0123,TRAFFIC,end,2561,2026/01/05 08:00:00,10.1.1.5", "PAN-OS"),
-            ("Jan  5 08:00:00 PA 1,2026/01/05 08:00:00,0123,THREAT,url,2561", "PAN-OS"),
             ("date=2026-01-05 time=08:00:00 devname=\"F 1\" srcip=10.1.1.5", "key=value"),
             ("type=EXECVE msg=audit(1767600000.123:0): argc=3 a0=\"tar\"", "key=value"),
             ("Jan  5 08:00:00 host sshd[1]: Accepted publickey for ada, from 198.51.100.4", "syslog"),
