@@ -31,6 +31,7 @@ mod flight_sql;
 mod hostile_sql;
 mod import;
 mod import_endings;
+mod import_pan_os;
 mod import_records;
 mod import_sources;
 mod import_times;
