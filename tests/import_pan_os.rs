@@ -39,9 +39,20 @@ fn one_session_is_the_same_row_in_each_form() {
     let cells = bare("2026/01/05 08:00:00", TRAFFIC);
     let (wanted, source) = imported("cef.log", cef);
     assert_eq!(source, "cef");
-    let same = |column: &str| !["AdditionalFields", "ReceiptTime", "DeviceVersion", "CEFVersion", "Computer"].contains(&column);
+    let same = |column: &str| {
+        !["AdditionalFields", "ReceiptTime", "DeviceVersion", "CEFVersion", "Computer"].contains(&column)
+    };
     let wanted: BTreeMap<String, String> = wanted.into_iter().filter(|(column, _)| same(column)).collect();
-    check("cef.log", &wanted, &[("SentBytes", "5000000"), ("ReceivedBytes", "1000"), ("SimplifiedDeviceAction", "Allowed"), ("FlexString1", "0x400053")]);
+    check(
+        "cef.log",
+        &wanted,
+        &[
+            ("SentBytes", "5000000"),
+            ("ReceivedBytes", "1000"),
+            ("SimplifiedDeviceAction", "Allowed"),
+            ("FlexString1", "0x400053"),
+        ],
+    );
     for (name, text, source) in [
         ("bare.log", cells.clone(), "pan-os"),
         ("bsd.log", format!("<14>Jan  5 08:00:00 PA-1 {cells}"), "pan-os"),
@@ -72,7 +83,10 @@ fn logs_of_all_types_are_rows_or_set_aside() {
         + &bare("2026/01/05 08:02:00", decryption)
         + &bare("2026/01/05 08:03:00", login)
         + &bare("2026/01/05 08:04:00", &ipv6)
-        + &bare("2026/01/05 08:05:00", "0,SYSTEM,auth,0,2026/01/05 08:05:00,,auth-fail,ESA,0,0,general,medium,\"x, y\",1,0x0")
+        + &bare(
+            "2026/01/05 08:05:00",
+            "0,SYSTEM,auth,0,2026/01/05 08:05:00,,auth-fail,ESA,0,0,general,medium,\"x, y\",1,0x0",
+        )
         + &bare("2026/01/05 08:06:00", "0,HIP-MATCH,0,1,2026/01/05 08:06:00,ada,vsys1,PC1")
         + "not a log\n1,2026/01/05 08:00:00,0123,TRAFFIC,end,\"cut\n";
     let report = place.import(&place.file("pan.log", text), "--allow-rejects 100%");
@@ -80,7 +94,11 @@ fn logs_of_all_types_are_rows_or_set_aside() {
     assert_eq!((&file["rows"]["CommonSecurityLog"], &file["rejects"]), (&json!(5), &json!(2)), "{report}");
     assert_eq!(file["set_aside"], json!({"SYSTEM": 1, "HIP-MATCH": 1}));
     let rows = place.rows_by("CommonSecurityLog", "TimeGenerated");
-    check("traffic", &rows[0], &[("DeviceEventClassID", "TRAFFIC"), ("StartTime", "2026-01-05T07:59:58Z"), ("DeviceName", "PA-1")]);
+    check(
+        "traffic",
+        &rows[0],
+        &[("DeviceEventClassID", "TRAFFIC"), ("StartTime", "2026-01-05T07:59:58Z"), ("DeviceName", "PA-1")],
+    );
     check(
         "url",
         &rows[1],
@@ -111,7 +129,12 @@ fn logs_of_all_types_are_rows_or_set_aside() {
             ("Message", "Received fatal alert"),
         ],
     );
-    let wanted = [("Activity", "gateway-auth"), ("EventOutcome", "failure"), ("SourceHostName", "PC1"), ("Message", "Invalid \"password\"")];
+    let wanted = [
+        ("Activity", "gateway-auth"),
+        ("EventOutcome", "failure"),
+        ("SourceHostName", "PC1"),
+        ("Message", "Invalid \"password\""),
+    ];
     check("login", &rows[3], &wanted);
     check("login", &rows[3], &[("SourceIP", "198.51.100.4"), ("SourceUserName", "corp\\ada")]);
     check("login by IPv6", &rows[4], &[("SourceIP", "2001:db8::4")]);
@@ -149,7 +172,11 @@ fn the_logging_service_writes_json() {
             ("SimplifiedDeviceAction", "Reset"),
         ],
     );
-    check("url", &rows[1], &[("RequestURL", "evil.example/a"), ("SimplifiedDeviceAction", "Blocked"), ("LogSeverity", "4")]);
+    check(
+        "url",
+        &rows[1],
+        &[("RequestURL", "evil.example/a"), ("SimplifiedDeviceAction", "Blocked"), ("LogSeverity", "4")],
+    );
 }
 
 #[test]
