@@ -53,6 +53,7 @@ fn one_session_is_the_same_row_in_each_form() {
             ("FlexString1", "0x400053"),
         ],
     );
+    let quoted = cells.trim_end().replace('"', "\"\"");
     for (name, text, source) in [
         ("bare.log", cells.clone(), "pan-os"),
         ("bsd.log", format!("<14>Jan  5 08:00:00 PA-1 {cells}"), "pan-os"),
@@ -60,6 +61,16 @@ fn one_session_is_the_same_row_in_each_form() {
         ("longer.log", format!("{},,,0,,0,,N/A,0,0,0,0,1,2,3\n", cells.trim_end()), "pan-os"),
         ("web.csv", format!("{header}{}", cells.repeat(3)), "pan-os"),
         ("leef.log", leef.to_owned(), "pan-os-leef"),
+        (
+            "filebeat.ndjson",
+            json!({"@timestamp": "2026-01-05T08:00:09Z", "event": {"original": cells}}).to_string(),
+            "pan-os",
+        ),
+        (
+            "splunk.csv",
+            format!("_time,_raw,host\n2026-01-05T08:00:09Z,\"<14>Jan  5 08:00:00 PA-1 {quoted}\",PA-1\n"),
+            "pan-os",
+        ),
     ] {
         let (mut row, detected) = imported(name, &text);
         assert_eq!(detected, source, "{name}");

@@ -10,6 +10,7 @@ use super::format::FileFormat;
 use super::framing::{Framed, Span};
 use super::inputs::{Bytestream, Input, Layers, read_up_to};
 use super::rejects::Reject;
+use super::wrapped::Wrapped;
 
 /// Bytes per read.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -111,13 +112,13 @@ impl Blocks {
         (format, records)
     }
 
-    /// Reads records as wrappers of CEF messages in the field at `path`.
-    pub(super) fn unwrap_messages(&mut self, path: String) {
-        self.format = Arc::new(FileFormat { messages_in: Some(path), ..self.format.as_ref().clone() });
+    /// Reads records as wrappers of messages.
+    pub(super) fn unwrap_messages(&mut self, wrapped: Wrapped) {
+        self.format = Arc::new(FileFormat { messages_in: Some(wrapped), ..self.format.as_ref().clone() });
     }
 
-    /// Path of the field that wraps CEF messages, if records do.
-    pub(super) fn messages_in(&self) -> Option<String> {
+    /// The messages in a field of records, if they wrap some.
+    pub(super) fn messages_in(&self) -> Option<Wrapped> {
         self.format.messages_in.clone()
     }
 

@@ -8,9 +8,11 @@ use hindcast_lake::Tables;
 
 use super::ImportRequest;
 use super::each::Found;
-use super::format::Record;
+use super::format::{Kind, Record};
 use super::json;
+use super::lines::Lines;
 use super::source::{Route, Source};
+use super::wrapped::Wrapped;
 
 /// The built-in sources, in the order in which they are tried.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -32,6 +34,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("leef", include_str!("../data/leef.toml")),
     ("generic", include_str!("../data/generic.toml")),
 ];
+
+/// The source of records that no other source recognises.
+const GENERIC: &str = "generic";
 
 /// The sources of an import.
 #[derive(Debug, Clone)]
@@ -100,6 +105,48 @@ impl Sources {
         })
     }
 
+    /// The lines of the named source, or of the built-in ones that have some.
+    pub(super) fn with_lines(&self) -> impl Iterator<Item = Lines> {
+        let candidates = self.named.as_ref().map_or(&self.all[..], std::slice::from_ref);
+        candidates.iter().filter_map(|source| {
+            let format = Arc::clone(source.lines.as_ref()?);
+            Some(Lines { source: Arc::clone(source), format })
+        })
+    }
+
+    /// The source of a file that begins with these records, and the messages that they wrap. Lines in a field count only
+    /// if the records are of no other source.
+    ///
+    /// # Errors
+    /// As [`Self::of_records`].
+    pub(super) fn choose(
+        &self,
+        kind: &Kind,
+        records: &[Record<'_>],
+        requested_table: Option<&str>,
+    ) -> Result<(Arc<Source>, Option<Wrapped>)> {
+        let is_cef = self.named.as_ref().is_none_or(|named_source| named_source.is_cef);
+        let wrapped = Wrapped::cef_in(records).filter(|_| is_cef);
+        let source = match (&self.named, kind) {
+            (Some(named_source), _) => Arc::clone(named_source),
+            (None, Kind::Lines(lines)) => Arc::clone(&lines.source),
+            (None, _) if wrapped.is_some() => self.by_name("cef")?,
+            (None, _) => self.of_records(records, requested_table)?,
+        };
+        let is_open = matches!(kind, Kind::Json | Kind::Csv { .. }) && wrapped.is_none();
+        if !is_open || !(source.name == GENERIC || self.named.is_some()) {
+            return Ok((source, wrapped));
+        }
+        let serves = |lines: &Lines| requested_table.is_none_or(|table| lines.source.has_rule(table));
+        let wrapped =
+            Wrapped::lines_in(records, self).filter(|found| found.lines.as_ref().is_some_and(serves));
+        let source = match wrapped.as_ref().and_then(|found| found.lines.as_ref()) {
+            Some(lines) => Arc::clone(&lines.source),
+            None => source,
+        };
+        Ok((source, wrapped))
+    }
+
     /// The built-in source that matches most of these records; the generic one if none does. If the user names a table,
     /// the source must have a rule for it, or one that turns most records into its rows.
     ///
@@ -125,16 +172,13 @@ impl Sources {
                 });
                 is_taken
             };
-            let has_rule = |requested_table: &str| {
-                source.tables.iter().any(|rule| rule.table.as_deref() == Some(requested_table))
-            };
-            let serves =
-                requested_table.is_none_or(|requested_table| has_rule(requested_table) || most(&is_taken));
+            let serves = requested_table
+                .is_none_or(|requested_table| source.has_rule(requested_table) || most(&is_taken));
             if most(&|record| source.is_recognised(record)) && serves {
                 return Ok(Arc::clone(source));
             }
         }
-        self.by_name("generic")
+        self.by_name(GENERIC)
     }
 }
 

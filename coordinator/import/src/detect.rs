@@ -60,7 +60,7 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
     let is_cef = most(&messages::contains_message) || (!is_octet_counted && are_messages(sample));
     let text_lines = match is_cef || has_known_header(sample, sources) {
         true => None,
-        false => Lines::of(&first, named_source, sources.all()),
+        false => Lines::of(&first, sources),
     };
     if is_octet_counted {
         let is_cef = is_cef || named_source.is_some_and(|source| source.is_cef);

@@ -11,6 +11,7 @@ use super::framing::{Framed, Framing};
 use super::json;
 use super::lines::Lines;
 use super::messages;
+use super::wrapped::Wrapped;
 use super::zeek::ZeekHeader;
 
 /// A record: names and values as text, in the order of the file. Null and absent fields have no entry; nested values
@@ -22,8 +23,8 @@ pub(super) type Record<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 pub(super) struct FileFormat {
     pub(super) framing: Framing,
     pub(super) kind: Kind,
-    /// Path of the field that wraps CEF messages, if records do.
-    pub(super) messages_in: Option<String>,
+    /// The messages in a field of records, if they wrap some.
+    pub(super) messages_in: Option<Wrapped>,
 }
 
 /// The format of a record.

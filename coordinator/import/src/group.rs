@@ -14,7 +14,7 @@ use super::blocks::Blocks;
 use super::built_in::Sources;
 use super::duplicates::{Counts, Duplicates};
 use super::explain::explain;
-use super::format::{Kind, Record};
+use super::format::Record;
 use super::inputs::Input;
 use super::parse::{Parsed, gather, parse};
 use super::preview::FilePreview;
@@ -23,7 +23,7 @@ use super::report::{FileReport, ImportReport};
 use super::runs::{self, Staged};
 use super::source::{Route, Source};
 use super::times::{Evidence, TimeOptions, Times};
-use super::wrapped::messages_in;
+use super::wrapped::Wrapped;
 use super::{ImportRequest, json, publish};
 
 /// Bytes of rows that are sorted and written together.
@@ -227,7 +227,7 @@ impl<'a> Group<'a> {
     }
 
     /// How to read the times of a file. The whole file proves the order of its dates, independent of blocks and threads.
-    fn times_of(&self, index: usize, source: &Arc<Source>, messages_in: Option<String>) -> Times {
+    fn times_of(&self, index: usize, source: &Arc<Source>, messages_in: Option<Wrapped>) -> Times {
         let input = self.inputs[index].without_progress();
         let (sources, source, requested_table) =
             (self.sources.clone(), Arc::clone(source), self.request.table.clone());
@@ -235,8 +235,8 @@ impl<'a> Group<'a> {
         let modified_us = input.modified_us;
         let gather = move || {
             let mut blocks = Blocks::open(0, &input, &sources)?;
-            if let Some(path) = messages_in.clone() {
-                blocks.unwrap_messages(path);
+            if let Some(wrapped) = messages_in.clone() {
+                blocks.unwrap_messages(wrapped);
             }
             evidence_of(blocks, &source, requested_table.as_deref(), &options)
         };
@@ -248,14 +248,7 @@ impl<'a> Group<'a> {
         let requested_table = self.request.table.as_deref();
         let (format, texts) = blocks.sample();
         let (wrapped, source) = format.with_records(&texts, |records| {
-            let is_cef = self.sources.named().is_none_or(|named_source| named_source.is_cef);
-            let wrapped = messages_in(records).filter(|_| is_cef);
-            let source = match (self.sources.named(), &format.kind) {
-                (Some(named_source), _) => Arc::clone(named_source),
-                (None, Kind::Lines(lines)) => Arc::clone(&lines.source),
-                (None, _) if wrapped.is_some() => self.sources.by_name("cef")?,
-                (None, _) => self.sources.of_records(records, requested_table)?,
-            };
+            let (source, wrapped) = self.sources.choose(&format.kind, records, requested_table)?;
             // A record that names no table is a reject. If no record names one, the user must.
             let has_no_table = |record: &Record<'_>| {
                 let mut record = record.clone();
@@ -271,8 +264,8 @@ impl<'a> Group<'a> {
             }
             Ok((wrapped, source))
         })?;
-        if let Some(path) = wrapped {
-            blocks.unwrap_messages(path);
+        if let Some(wrapped) = wrapped {
+            blocks.unwrap_messages(wrapped);
         }
         Ok(source)
     }

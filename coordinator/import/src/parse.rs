@@ -177,10 +177,10 @@ impl<'p> Parser<'p> {
     {
         let format = self.format;
         format.read(text, record)?;
-        let Some(path) = &format.messages_in else { return self.route_elements(record, each) };
+        let Some(wrapped) = &format.messages_in else { return self.route_elements(record, each) };
         // If one of several messages can't be read, only that one is lost, and the reject names it.
         let mut all = Ok(());
-        for message in unwrap(record, path)? {
+        for message in unwrap(record, wrapped)? {
             let one = message.and_then(|mut message| self.route(&mut message, each));
             all = all.and(one);
         }

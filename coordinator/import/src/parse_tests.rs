@@ -10,13 +10,14 @@ use hindcast_lake::Tables;
 use super::super::built_in::Sources;
 use super::super::detect::Sample;
 use super::super::times::TimeOptions;
+use super::super::wrapped::Wrapped;
 use super::*;
 
 /// A text as one block, in the format that is detected from it, or with records that wrap CEF messages in a field.
 fn block_of(text: &[u8], wrapped_in: Option<&str>) -> Block {
     let (mut format, header_bytes) =
         FileFormat::of(Sample { text, is_whole: true }, &Sources::for_tests()).unwrap();
-    format.messages_in = wrapped_in.map(str::to_owned);
+    format.messages_in = wrapped_in.map(|path| Wrapped { path: path.to_owned(), lines: None });
     let (mut format, mut bytes) = (Arc::new(format), text[header_bytes..].to_vec());
     // A Zeek log's header comes before the records.
     let (next, framed) = FileFormat::cut(&format, &bytes, true);
@@ -97,7 +98,7 @@ fn a_wrapper_with_several_messages_gives_as_many_rows() {
     let additional = r#"{"CEFVersion":"0","collector":"c1"}"#;
     assert_eq!(texts(&parsed, "CommonSecurityLog", "AdditionalFields"), [additional; 2]);
     let reasons: Vec<&str> = parsed.rejects.iter().map(|reject| reject.reason.as_str()).collect();
-    assert_eq!(reasons, ["has fewer than seven header fields", "has no field message with a CEF message"]);
+    assert_eq!(reasons, ["has fewer than seven header fields", "has no field message with a message"]);
 }
 
 #[test]

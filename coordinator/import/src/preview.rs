@@ -18,6 +18,7 @@ use super::parse::Parsed;
 use super::rows::TableRows;
 use super::runs;
 use super::source::{Source, TableRule};
+use super::wrapped::Wrapped;
 
 /// Rows of a table that are shown.
 const SHOWN_ROWS: usize = 3;
@@ -203,7 +204,10 @@ fn format_of(format: &FileFormat) -> String {
         Kind::Lines(lines) => format!("text as {} writes it", lines.source.name),
     };
     match &format.messages_in {
-        Some(field) => format!("CEF in the field {field} of {record}"),
+        Some(Wrapped { path, lines: None }) => format!("CEF in the field {path} of {record}"),
+        Some(Wrapped { path, lines: Some(lines) }) => {
+            format!("text as {} writes it, in the field {path} of {record}", lines.source.name)
+        }
         None => record,
     }
 }

@@ -236,6 +236,11 @@ impl Source {
         }
     }
 
+    /// Whether a rule makes rows of a table.
+    pub(super) fn has_rule(&self, table: &str) -> bool {
+        self.tables.iter().any(|rule| rule.table.as_deref() == Some(table))
+    }
+
     /// Whether a rule names a field.
     pub(super) fn names_field(&self, field: &str) -> bool {
         self.named.contains(field)

@@ -1,65 +1,110 @@
-//! Unwraps CEF messages from a field of JSON or CSV records, in which collectors put what they receive.
+//! Unwraps messages from a field of JSON or CSV records, in which collectors put what they receive: CEF, or lines of a
+//! source.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::built_in::Sources;
 use super::format::Record;
 use super::json::{nested, owned};
+use super::lines::{Lines, SYSLOG_TIME};
+use super::source::field_value;
 use super::{cef, json, messages};
 
 /// Levels of nested objects that are searched for a message.
 const DEPTH: usize = 3;
 /// Prefix of a wrapper's field if the message has a field with the same name.
 const WRAPPER: &str = "wrapper.";
+/// Records that are searched for lines of a source.
+const SAMPLE: usize = 20;
+/// Fields with the time of a collector, for lines without one.
+const COLLECTED: [&str; 5] = ["@timestamp", "_time", "timestamp", "TimeGenerated", "time"];
 
-/// The path of the field that holds a CEF message in most of `records`.
-pub(super) fn messages_in(records: &[Record<'_>]) -> Option<String> {
+/// The messages in records.
+#[derive(Debug, Clone)]
+pub(super) struct Wrapped {
+    /// Path of their field.
+    pub(super) path: String,
+    /// The lines that they are, if not CEF.
+    pub(super) lines: Option<Lines>,
+}
+
+impl Wrapped {
+    /// The CEF messages in most of `records`.
+    pub(super) fn cef_in(records: &[Record<'_>]) -> Option<Self> {
+        let is_message = |text: &str| {
+            messages::contains_message(text.as_bytes()) && cef::read(text, &mut Record::new()).is_ok()
+        };
+        Some(Self { path: path_in_most(records, &is_message)?, lines: None })
+    }
+
+    /// The lines of a source in most of the first `records`.
+    pub(super) fn lines_in(records: &[Record<'_>], sources: &Sources) -> Option<Self> {
+        let records = &records[..records.len().min(SAMPLE)];
+        sources.with_lines().find_map(|lines| {
+            let path = path_in_most(records, &|text| lines.format.takes(text.as_bytes()))?;
+            Some(Self { path, lines: Some(lines) })
+        })
+    }
+
+    fn read<'a>(&'a self, text: &'a str, message: &mut Record<'a>) -> Result<(), String> {
+        match &self.lines {
+            Some(lines) => lines.format.read(text, message),
+            None => cef::read(text, message),
+        }
+    }
+}
+
+/// The path of a field that is a message in most of `records`.
+fn path_in_most(records: &[Record<'_>], is_message: &dyn Fn(&str) -> bool) -> Option<String> {
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
-    for path in records.iter().filter_map(|record| path_in(record, DEPTH)) {
+    for path in records.iter().filter_map(|record| path_in(record, DEPTH, is_message)) {
         *found.entry(path).or_default() += 1;
     }
     let (path, count) = found.into_iter().max_by_key(|(_, count)| *count)?;
     (2 * count > records.len()).then_some(path)
 }
 
-fn path_in(record: &Record<'_>, depth: usize) -> Option<String> {
-    let is_message = |text: &str| {
-        messages::contains_message(text.as_bytes()) && cef::read(text, &mut Record::new()).is_ok()
-    };
+fn path_in(record: &Record<'_>, depth: usize, is_message: &dyn Fn(&str) -> bool) -> Option<String> {
     record.iter().find_map(|(field, value)| match value.starts_with('{') {
         false => is_message(value).then(|| field.clone().into_owned()),
         true if depth == 0 => None,
         true => {
             let mut inner = Record::new();
             json::read(value, &mut inner).ok()?;
-            path_in(&inner, depth - 1).map(|path| format!("{field}.{path}"))
+            path_in(&inner, depth - 1, is_message).map(|path| format!("{field}.{path}"))
         }
     })
 }
 
-/// The messages in the field at `path` as records. Each also gets the record's other fields, after its own.
+/// The messages in a field of `record`, as records. Each also gets the record's other fields, after its own.
 ///
 /// # Errors
 /// The field does not exist. A message that can't be read is an error in the list.
 pub(super) fn unwrap<'a>(
     record: &mut Record<'a>,
-    path: &str,
+    wrapped: &'a Wrapped,
 ) -> Result<Vec<Result<Record<'a>, String>>, String> {
+    let path = wrapped.path.as_str();
     let text = match record.iter().position(|(field, _)| field == path) {
         Some(at) => record.remove(at).1,
         None => nested(record, path)?
             .map(Cow::Owned)
-            .ok_or_else(|| format!("has no field {path} with a CEF message"))?,
+            .ok_or_else(|| format!("has no field {path} with a message"))?,
     };
     let read = |part: std::ops::Range<usize>| -> Result<Record<'a>, String> {
         let mut message: Record<'a> = Record::new();
         match &text {
-            Cow::Borrowed(text) => cef::read(&text[part], &mut message)?,
+            Cow::Borrowed(text) => wrapped.read(&text[part], &mut message)?,
             Cow::Owned(text) => {
                 let mut borrowed = Record::new();
-                cef::read(&text[part], &mut borrowed)?;
+                wrapped.read(&text[part], &mut borrowed)?;
                 message = borrowed.into_iter().map(|(field, value)| owned(field, value)).collect();
             }
+        }
+        if wrapped.lines.is_some() && field_value(&message, SYSLOG_TIME).is_none() {
+            let collected = COLLECTED.iter().find_map(|name| record.iter().find(|(field, _)| field == name));
+            message.extend(collected.map(|(_, time)| (Cow::Borrowed(SYSLOG_TIME), time.clone())));
         }
         let own = message.len();
         for (field, value) in record.iter() {
@@ -69,7 +114,11 @@ pub(super) fn unwrap<'a>(
         }
         Ok(message)
     };
-    Ok(messages::split(text.as_bytes()).into_iter().map(read).collect())
+    let parts = match wrapped.lines {
+        Some(_) => std::iter::once(0..text.len()).collect(),
+        None => messages::split(text.as_bytes()),
+    };
+    Ok(parts.into_iter().map(read).collect())
 }
 
 #[cfg(test)]
@@ -90,9 +139,10 @@ mod tests {
                 record
             })
             .collect();
-        assert_eq!(messages_in(&records), Some("event.original".to_owned()));
-        assert_eq!(messages_in(&records[2..]), None);
-        let messages = unwrap(&mut records[0].clone(), "event.original").unwrap();
+        let wrapped = Wrapped::cef_in(&records).unwrap();
+        assert_eq!(wrapped.path, "event.original");
+        assert!(Wrapped::cef_in(&records[2..]).is_none());
+        let messages = unwrap(&mut records[0].clone(), &wrapped).unwrap();
         let value = |message: usize, name: &str| {
             let message = messages[message].as_ref().unwrap();
             message.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone().into_owned())
@@ -105,6 +155,27 @@ mod tests {
             (value(1, "act").as_deref(), value(1, "wrapper.act").as_deref()),
             (Some("\"a\""), Some("x"))
         );
-        assert!(unwrap(&mut records[2].clone(), "event.original").is_err());
+        assert!(unwrap(&mut records[2].clone(), &wrapped).is_err());
+    }
+
+    #[test]
+    fn lines_of_a_source_are_found_and_get_the_time_of_the_collector() {
+        let message = "LEEF:1.0|V|P|1|e|src=10.1.1.5\tact=deny";
+        let record = |text: &str| -> Record<'static> {
+            let fields = [("@timestamp", "2026-01-05T08:00:00Z"), ("host", "c1"), ("message", text)];
+            fields.map(|(field, value)| owned(Cow::Borrowed(field), Cow::Borrowed(value))).into()
+        };
+        let records = [record(message), record(message), record("up")];
+        let wrapped = Wrapped::lines_in(&records, &Sources::for_tests()).unwrap();
+        assert_eq!(
+            (wrapped.path.as_str(), wrapped.lines.as_ref().unwrap().source.name.as_str()),
+            ("message", "leef")
+        );
+        assert!(Wrapped::lines_in(&records[1..], &Sources::naming("pan-os")).is_none());
+        let messages = unwrap(&mut record(&format!("<14>{message}")), &wrapped).unwrap();
+        let value = |name| field_value(messages[0].as_ref().unwrap(), name);
+        assert_eq!((value("src"), value("SyslogTime")), (Some("10.1.1.5"), Some("2026-01-05T08:00:00Z")));
+        assert_eq!((value("host"), value("message")), (Some("c1"), None));
+        assert!(unwrap(&mut record("up"), &wrapped).unwrap()[0].is_err());
     }
 }

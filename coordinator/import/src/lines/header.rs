@@ -6,6 +6,9 @@ use super::super::cef::syslog_time;
 use super::super::format::Record;
 use super::super::messages;
 
+/// The field with the time of a header.
+pub(crate) const SYSLOG_TIME: &str = "SyslogTime";
+
 /// Whether `text` may precede a message: nothing, words, or what begins like a syslog message, but not cells.
 pub(super) fn is_header(text: &str) -> bool {
     let plain = text.split_once('[').map_or(text, |(before, _)| before);
@@ -20,7 +23,7 @@ pub(super) fn read<'a>(header: &'a str, record: &mut Record<'a>) {
     }
     let Some(time) = syslog_time(header) else { return };
     let behind = header.find(time.as_ref()).map_or("", |at| &header[at + time.len()..]);
-    record.push((Cow::Borrowed("SyslogTime"), time));
+    record.push((Cow::Borrowed(SYSLOG_TIME), time));
     if let Some(host) = host(behind) {
         record.push((Cow::Borrowed("SyslogHost"), Cow::Borrowed(host)));
     }

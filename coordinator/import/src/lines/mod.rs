@@ -13,9 +13,12 @@ use std::sync::Arc;
 use regex::Regex;
 use serde::Deserialize;
 
+use super::built_in::Sources;
 use super::encoding::text_of;
 use super::format::Record;
 use super::source::Source;
+pub(super) use header::SYSLOG_TIME;
+
 use cells::Cells;
 use pairs::Pairs;
 use patterns::Pattern;
@@ -156,13 +159,11 @@ pub(super) struct Lines {
 impl Lines {
     /// The source with the most messages in these lines, if most lines are its messages. A source that the user names
     /// needs only one message.
-    pub(super) fn of(lines: &[&[u8]], named: Option<&Arc<Source>>, all: &[Arc<Source>]) -> Option<Self> {
-        let candidates = named.map_or(all, std::slice::from_ref);
-        let found = candidates.iter().filter_map(|source| {
-            let format = source.lines.as_ref()?;
-            let count = lines.iter().filter(|line| format.takes(line)).count();
-            let is_enough = 2 * count > lines.len() || (named.is_some() && count > 0);
-            is_enough.then(|| (count, Self { source: Arc::clone(source), format: Arc::clone(format) }))
+    pub(super) fn of(lines: &[&[u8]], sources: &Sources) -> Option<Self> {
+        let found = sources.with_lines().filter_map(|candidate| {
+            let count = lines.iter().filter(|line| candidate.format.takes(line)).count();
+            let is_enough = 2 * count > lines.len() || (sources.named().is_some() && count > 0);
+            is_enough.then_some((count, candidate))
         });
         // Of several with as many, the first.
         found.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, lines)| lines)
