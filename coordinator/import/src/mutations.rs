@@ -32,7 +32,7 @@ struct Kind {
     id_column: &'static str,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind {
         header: "",
         record: |id| {
@@ -79,6 +79,17 @@ const KINDS: [Kind; 5] = [
         between: "\n",
         end: "\n",
         id_column: "uid",
+    },
+    Kind {
+        header: "",
+        record: |id| {
+            format!(
+                "<14>Jan  5 08:00:00 PA-1 1,2026/01/05 08:00:00,0,TRAFFIC,end,1,2026/01/05 08:00:00,10.1.1.5,203.0.113.9,,,\"a, \"\"b\"\"\",u,,ssl,v,a,b,i,o,l,,r{id},1"
+            )
+        },
+        between: "\n",
+        end: "\n",
+        id_column: "DeviceCustomNumber1",
     },
 ];
 
@@ -143,8 +154,9 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
         let mut ids = BTreeSet::new();
         let mut blocks = Blocks::open(0, &input, &Sources::for_tests()).unwrap();
         let (format, texts) = blocks.sample();
-        let source =
-            format.with_records(&texts, |records| Sources::for_tests().of_records(records, None).unwrap());
+        let source = format.with_records(&texts, |records| {
+            Sources::for_tests().choose(&format.kind, records, None).unwrap().0
+        });
         let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
         let times = Times::without_proof(options);
         while let Some(block) = blocks.next().unwrap() {

@@ -9,6 +9,9 @@ use super::super::messages;
 /// The field with the time of a header.
 pub(crate) const SYSLOG_TIME: &str = "SyslogTime";
 
+/// Severities of syslog, as Kiwi writes them.
+const SEVERITIES: [&str; 8] = ["emerg", "alert", "critical", "error", "warning", "notice", "info", "debug"];
+
 /// Whether `text` may precede a message: nothing, words, or what begins like a syslog message, but not cells.
 pub(super) fn is_header(text: &str) -> bool {
     let plain = text.split_once('[').map_or(text, |(before, _)| before);
@@ -29,9 +32,15 @@ pub(super) fn read<'a>(header: &'a str, record: &mut Record<'a>) {
     }
 }
 
-/// The host: the first word after the time, if it is not a program (`sshd[1]:`) and not `-`.
+/// The host: the first word after the time, if it is not a program (`sshd[1]:`) and not `-`. Kiwi writes facility and
+/// severity (`Local7.Info`) before it.
 fn host(behind_time: &str) -> Option<&str> {
-    let word = behind_time.split_whitespace().next()?;
+    let is_severity = |word: &&str| {
+        word.split_once('.').is_some_and(|(facility, severity)| {
+            !facility.is_empty() && SEVERITIES.iter().any(|name| name.eq_ignore_ascii_case(severity))
+        })
+    };
+    let word = behind_time.split_whitespace().find(|word| !is_severity(word))?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:%".contains(&byte);
     let is_host = word.bytes().all(is_name) && word.bytes().any(|byte| byte.is_ascii_alphanumeric());
     (is_host && !word.ends_with(':')).then_some(word)
@@ -55,6 +64,7 @@ mod tests {
             ("<134>1 2026-01-05T08:00:00Z - app - - - ", "2026-01-05T08:00:00Z", ""),
             ("<134>Jan  5 08:00:00 filterlog[7]: ", "Jan  5 08:00:00", ""),
             ("Jan  5 08:00:00 2001:db8::1 filterlog: ", "Jan  5 08:00:00", "2001:db8::1"),
+            ("2026-01-05 08:00:00\tLocal7.Info\t10.1.1.1\t", "2026-01-05 08:00:00", "10.1.1.1"),
             ("<189>", "", ""),
             ("fw1 ", "", ""),
         ] {
