@@ -61,6 +61,9 @@ fn attributes<'a>(text: &'a str, delimiter: &str, record: &mut Record<'a>) {
     let mut close = |attribute: Option<(&'a str, usize, usize)>| {
         let Some((key, start, end)) = attribute else { return };
         let value = text[start..end].trim();
+        // PAN-OS quotes some values.
+        let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let value = quoted.filter(|inner| !inner.contains('"')).unwrap_or(value);
         if !value.is_empty() {
             record.push((Cow::Borrowed(key.trim()), Cow::Borrowed(value)));
         }

@@ -55,9 +55,9 @@ fn leef_has_the_delimiter_that_it_states_or_uses() {
             "{text}"
         );
     }
-    let bars = fields(leef, "<14>Jan  5 08:00:00 fw LEEF:1.0|V|P|1|e|cat=TRAFFIC|msg=a|b|URL=|src=10.1.1.5|")
+    let bars = fields(leef, "<14>Jan  5 08:00:00 fw LEEF:1.0|V|P|1|e|cat=TRAFFIC|msg=a|b|URL=\"x|y\"|empty=\"\"|src=10.1.1.5|")
         .unwrap();
-    assert_eq!(bars[7..], ["cat=TRAFFIC", "msg=a|b", "src=10.1.1.5"]);
+    assert_eq!(bars[7..], ["cat=TRAFFIC", "msg=a|b", "URL=x|y", "src=10.1.1.5"]);
     assert!(fields(leef, "LEEF:1.0|V|P").unwrap_err().contains("five header fields"));
 }
 
