@@ -93,6 +93,9 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
     }
     let (format, header_bytes) = csv(sample);
     let lines_below: Vec<&[u8]> = first.iter().copied().filter(|line| !is_preamble(line)).collect();
+    if matches!(format.kind, Kind::Csv { delimiter: b' ', .. }) {
+        return Ok((format, header_bytes));
+    }
     unsupported::lines(&lines_below).map_or(Ok((format, header_bytes)), Err)
 }
 
@@ -174,6 +177,18 @@ fn frequent_delimiter(header: &[u8]) -> u8 {
         .fold(b',', |best, delimiter| if count(delimiter) > count(best) { delimiter } else { best })
 }
 
+/// Whether names separated by spaces begin `text`, and as many values are in the line below them.
+fn is_spaced(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty());
+    let mut words = || lines.next().map(|line| line.split(|byte| *byte == b' ').collect::<Vec<_>>());
+    let (Some(names), Some(values)) = (words(), words()) else { return false };
+    let is_name = |word: &&[u8]| {
+        word.first().is_some_and(u8::is_ascii_alphabetic)
+            && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(byte))
+    };
+    names.len() > 3 && names.len() == values.len() && names.iter().all(is_name) && !values.iter().all(is_name)
+}
+
 /// Names of columns, each of which is used once: a repeated name gets a number, so that no column hides another.
 fn distinct_names(names: impl Iterator<Item = String>) -> Vec<String> {
     let (mut used, mut repeats) = (HashSet::new(), HashMap::new());
@@ -202,8 +217,9 @@ fn csv(sample: Sample<'_>) -> (FileFormat, usize) {
         stated = stated_delimiter(line).or(stated);
         start += end + 1;
     };
-    let delimiter = stated.unwrap_or_else(|| frequent_delimiter(first_line));
     let text = &sample.text[start..];
+    let spaced = Some(b' ').filter(|_| is_spaced(text));
+    let delimiter = stated.or(spaced).unwrap_or_else(|| frequent_delimiter(first_line));
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).from_reader(text);
     let mut names = csv::ByteRecord::new();
     let _ = reader.read_byte_record(&mut names);

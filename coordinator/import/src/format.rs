@@ -190,6 +190,7 @@ mod tests {
         assert_eq!(records("{\"records\":[{\"a\":1},\n{\"a\":2}]}"), ["a=1", "a=2"]);
         assert_eq!(records("A;B\n1;\"x;\"\"y\"\n"), ["A=1 B=x;\"y"]);
         assert_eq!(records("A,\n1,\n,2"), ["A=1", "column_2=2"]);
+        assert_eq!(records("a b-c d e\n1 - x 2\n3 4 y 5\n"), ["a=1 b-c=- d=x e=2", "a=3 b-c=4 d=y e=5"]);
         let zeek = "#separator \\x09\n#path\tconn\n#fields\tts\tuid\n1.5\t-\n#fields\tuid\n(empty)\n";
         assert_eq!(records(zeek), ["_path=conn ts=1.5", "_path=conn uid="]);
     }

@@ -28,16 +28,77 @@ pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), Str
 /// Which object can't be read, or which name is ambiguous.
 pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), String> {
     rename(record, &source.renames);
-    for path in &source.paths {
-        if let Some(value) = nested(record, path)? {
-            record.push((Cow::Owned(path.clone()), Cow::Owned(value)));
+    add_paths(record, &source.paths)?;
+    flatten(record, &source.flatten, source)?;
+    for name in &source.leaves {
+        if let Some(at) = record.iter().position(|(field, value)| field == name && is_object(value)) {
+            let (_, object) = record.remove(at);
+            add_leaves(record, name, object, source)?;
         }
     }
-    flatten(record, source)?;
+    add_paths(record, &source.leaf_paths)?;
     for (field, template) in &source.made {
         if let Some(text) = template.text_of(record) {
             record.push((Cow::Owned(field.clone()), Cow::Owned(text)));
         }
+    }
+    Ok(())
+}
+
+/// Adds fields within objects by their paths, unless a field has that name.
+fn add_paths(record: &mut Record<'_>, paths: &[String]) -> Result<(), String> {
+    let is_no_field = |path: &&String| !record.iter().any(|(field, _)| field == path.as_str());
+    let wanted = paths.iter().enumerate().filter(|(_, path)| is_no_field(path));
+    let wanted: Vec<(usize, &str)> = wanted.map(|(index, path)| (index, path.as_str())).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut found = vec![None; paths.len()];
+    find_paths(record, &wanted, &mut found)?;
+    for (path, value) in paths.iter().zip(found) {
+        record.extend(value.map(|value| (Cow::Owned(path.clone()), Cow::Owned(value))));
+    }
+    Ok(())
+}
+
+/// Adds all values within an object, at any depth, as fields named by their paths.
+fn add_leaves<'a>(
+    record: &mut Record<'a>,
+    path: &str,
+    object: Cow<'a, str>,
+    source: &Source,
+) -> Result<(), String> {
+    for (name, value) in members(path, object)? {
+        let path = format!("{path}.{name}");
+        match is_object(&value) && !source.names_field(&path) {
+            true => add_leaves(record, &path, value, source)?,
+            false => record.push((Cow::Owned(path), value)),
+        }
+    }
+    Ok(())
+}
+
+/// Finds values within objects of the record: those at `wanted` paths, which have indexes in `found`. Each object is read once.
+fn find_paths(
+    record: &Record<'_>,
+    wanted: &[(usize, &str)],
+    found: &mut [Option<String>],
+) -> Result<(), String> {
+    for (name, object) in record.iter().filter(|(_, value)| is_object(value)) {
+        let within = |path: &str| path.strip_prefix(name.as_ref()).is_some_and(|rest| rest.starts_with('.'));
+        let inside = wanted.iter().filter(|(index, path)| found[*index].is_none() && within(path));
+        let inside: Vec<(usize, &str)> =
+            inside.map(|(index, path)| (*index, &path[name.len() + 1..])).collect();
+        if inside.is_empty() {
+            continue;
+        }
+        let mut inner = Record::new();
+        read(object, &mut inner).map_err(|reason| broken_field(name, &reason))?;
+        for (index, path) in &inside {
+            let value = inner.iter().find(|(field, _)| field == path);
+            found[*index] = value.map(|(_, value)| value.clone().into_owned());
+        }
+        find_paths(&inner, &inside, found)?;
     }
     Ok(())
 }
@@ -88,11 +149,14 @@ fn broken_field(field: &str, reason: &str) -> String {
     format!("its field {field} holds JSON that can't be read: {reason}")
 }
 
-/// Replaces each field that the source flattens by the fields of its object, one after the other.
-fn flatten<'a>(record: &mut Record<'a>, source: &Source) -> Result<(), String> {
+/// Replaces each field that is named by the fields of its object, one after the other.
+///
+/// # Errors
+/// Which object can't be read, or which name is ambiguous.
+pub(super) fn flatten<'a>(record: &mut Record<'a>, names: &[String], source: &Source) -> Result<(), String> {
     // Number of fields that were in no object.
     let mut outer = record.len();
-    for name in &source.flatten {
+    for name in names {
         let Some(at) = record.iter().position(|(field, value)| field == name && is_object(value)) else {
             continue;
         };
@@ -257,6 +321,18 @@ mod tests {
         assert_eq!(fields[2..], ["ip=10.1.1.5", "src.a=inner", "deep={\"port\":5}", "dst.ip=203.0.113.9"]);
         let both = "flatten = [\"src\", \"dst\"]\n[[tables]]\ncolumns = { A = \"ip\", B = \"ip\" }";
         assert!(shaped(FLOW, both).unwrap_err().contains("such as dst.ip"));
+    }
+
+    #[test]
+    fn leaves_are_named_by_their_paths() {
+        let text =
+            r#"{"a":1,"user":{"a":2,"of":{"deep":{"x":"y"},"list":[{"b":1}]},"whole":{"c":3},"none":{}}}"#;
+        let mapping =
+            "leaves = [\"user\"]\n[[tables]]\ncolumns = { X = \"user.of.deep.x\", W = \"user.whole\" }";
+        let wanted =
+            ["a=1", "user.a=2", "user.of.deep.x=y", "user.of.list=[{\"b\":1}]", "user.whole={\"c\":3}"];
+        assert_eq!(shaped(text, mapping).unwrap(), wanted);
+        assert!(shaped(r#"{"user":"{\"a\":x}"}"#, mapping).unwrap_err().contains("its field user"));
     }
 
     #[test]

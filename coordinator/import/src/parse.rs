@@ -10,7 +10,7 @@ use super::blocks::Block;
 use super::each::Found;
 use super::encoding::text_of;
 use super::format::{FileFormat, Record};
-use super::json::shape;
+use super::json::{flatten, shape};
 use super::rejects::Reject;
 use super::rows::{Rows, TableRows};
 use super::source::{Route, Source};
@@ -216,18 +216,20 @@ impl<'p> Parser<'p> {
                 return Err(format!("it names no table (source {source}): name it with --table"));
             }
         };
-        each(Outcome::Row(self.rows(first), record))?;
-        let mut earlier = first;
-        while let Some(next) = source.next_route(earlier, record, requested_table) {
+        let (mut rule, mut table) = (first.0, first.1.to_owned());
+        loop {
+            flatten(record, &source.tables[rule].flatten, source)?;
+            each(Outcome::Row(self.rows(rule, &table), record))?;
+            let Some((next, next_table)) = source.next_route((rule, &table), record, requested_table) else {
+                return Ok(());
+            };
             self.further_rows += 1;
-            each(Outcome::Row(self.rows(next), record))?;
-            earlier = next;
+            (rule, table) = (next, next_table.to_owned());
         }
-        Ok(())
     }
 
     /// The rows that a rule makes for a table.
-    fn rows(&mut self, (rule, table): (usize, &str)) -> &mut Rows<'p> {
+    fn rows(&mut self, rule: usize, table: &str) -> &mut Rows<'p> {
         match self.tables.entry((table.to_owned(), rule)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {

@@ -342,8 +342,21 @@ impl<'r> Rows<'r> {
         }
         if targets.is_empty() && !self.is_extra(plain) {
             targets.push(Target { column: self.column(plain, is_time), rank: 0 });
+        } else if targets.is_empty()
+            && let Some(name) = self.in_other_case(plain)
+        {
+            // Below the fields of the rule. Of several such names, the first wins.
+            let rank = usize::MAX / 2 + self.targets.len();
+            targets.push(Target { column: self.column(name, is_time), rank });
         }
         Ok(targets.into())
+    }
+
+    /// The column of a known table, other than the row's time, whose name differs from a field's only in case.
+    fn in_other_case(&self, field: &str) -> Option<&'static str> {
+        let spec = self.spec?;
+        let names = spec.columns.iter().map(|column| column.name);
+        names.filter(|name| *name != spec.time_column).find(|name| name.eq_ignore_ascii_case(field))
     }
 
     /// Rank of a field as the row's time; `None` if it does not hold it.

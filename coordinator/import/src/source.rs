@@ -42,6 +42,9 @@ pub(super) struct Source {
     /// Fields whose objects are replaced by their fields, in this order.
     #[serde(default)]
     pub(super) flatten: Vec<String>,
+    /// Fields whose objects are replaced by all values within, which are named by their paths. What a rule names stays whole.
+    #[serde(default)]
+    pub(super) leaves: Vec<String>,
     /// Fields, and their new names, which all rules use.
     #[serde(default)]
     pub(super) renames: BTreeMap<String, String>,
@@ -62,6 +65,9 @@ pub(super) struct Source {
     /// Those of them that can be paths of fields within objects, separated by dots.
     #[serde(skip)]
     pub(super) paths: Vec<String>,
+    /// The same within `leaves`.
+    #[serde(skip)]
+    pub(super) leaf_paths: Vec<String>,
     /// The known tables.
     #[serde(skip)]
     pub(super) known: Tables,
@@ -99,6 +105,9 @@ pub(super) struct TableRule {
     /// Whether later rules may take a record that this rule took.
     #[serde(default)]
     pub(super) also: bool,
+    /// Fields whose objects are replaced by their fields in the records that the rule takes.
+    #[serde(default)]
+    pub(super) flatten: Vec<String>,
     /// Fields a record must have.
     #[serde(default)]
     pub(super) has: Vec<String>,
@@ -205,7 +214,11 @@ impl Source {
         source.name = name.to_owned();
         source.known = known;
         source.named = source.tables.iter().flat_map(TableRule::named).cloned().collect();
-        source.paths = source.named.iter().filter(|name| name.contains('.')).cloned().collect();
+        let paths = source.named.iter().filter(|name| name.contains('.')).cloned();
+        let is_leaf = |path: &String| {
+            source.leaves.iter().any(|leaf| path.strip_prefix(leaf).is_some_and(|rest| rest.starts_with('.')))
+        };
+        (source.leaf_paths, source.paths) = paths.partition(is_leaf);
         Ok(source)
     }
 
@@ -292,7 +305,7 @@ impl Source {
         let is_own =
             requested_table.is_some_and(|requested_table| TableSpec::by_name(requested_table).is_none());
         for (index, rule) in self.tables.iter().enumerate().skip(first_rule) {
-            if !rule.takes(record) {
+            if !rule.takes(record, &self.unset) {
                 continue;
             }
             let named = rule.table.as_deref().or_else(|| rule.name_in(record));
@@ -329,8 +342,9 @@ impl TableRule {
         columns.chain(&self.time).chain(&self.has).chain(self.when.keys()).chain(&self.named_by)
     }
 
-    fn takes(&self, record: &Record<'_>) -> bool {
-        let has = |field: &String| field_value(record, field).is_some();
+    fn takes(&self, record: &Record<'_>, unset: &[String]) -> bool {
+        let is_set = |value: &str| !unset.iter().any(|unset| unset == value);
+        let has = |field: &String| field_value(record, field).is_some_and(is_set);
         let is = |(field, values): (&String, &Vec<String>)| {
             field_value(record, field).is_some_and(|value| values.iter().any(|wanted| wanted == value))
         };
