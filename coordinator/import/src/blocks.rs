@@ -38,6 +38,19 @@ pub(super) struct Block {
     pub(super) rejects: Vec<Reject>,
 }
 
+impl Block {
+    /// Leaves out the records that end within the first `bytes`, which were imported before. A record that was cut there is
+    /// kept, as only its rest makes it whole.
+    fn skip(&mut self, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(self.bytes.len());
+        if bytes > 0 {
+            let line = self.format.framing.line_ends(&self.bytes[..bytes]);
+            self.spans.retain(|span| span.end > bytes);
+            self.rejects.retain(|reject| bytes < self.bytes.len() && reject.line >= line);
+        }
+    }
+}
+
 /// Reads one file block by block.
 pub(super) struct Blocks {
     input: usize,
@@ -49,6 +62,8 @@ pub(super) struct Blocks {
     /// Text that was read and is not yet in a block.
     pending: Vec<u8>,
     line: u64,
+    /// Bytes of text before the pending text.
+    at: u64,
     is_last: bool,
     /// Whether the text up to the next line end belongs to a rejected record.
     skipping: bool,
@@ -72,6 +87,7 @@ impl Blocks {
             format: Arc::new(FileFormat::lines()),
             pending: Vec::new(),
             line: 0,
+            at: 0,
             is_last: false,
             skipping: false,
             failure: None,
@@ -82,13 +98,13 @@ impl Blocks {
             return Err(Error::Invalid(format!("{}: {reason}", file.name)));
         }
         if blocks.pending.starts_with("\u{feff}".as_bytes()) {
-            blocks.pending.drain(..3);
+            blocks.take(3);
         }
         let sample = Sample { text: &blocks.pending, is_whole: blocks.is_last };
         let (format, header_bytes) = FileFormat::of(sample, sources)
             .map_err(|reason| Error::Invalid(format!("{}: {reason}", file.name)))?;
         blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
-        blocks.pending.drain(..header_bytes);
+        blocks.take(header_bytes);
         blocks.format = Arc::new(format);
         // The source is detected from whole records, of which the first may be longer than the sample.
         while !blocks.is_last && blocks.pending.len() < MAX_RECORD_BYTES && blocks.sample().1.is_empty() {
@@ -159,12 +175,21 @@ impl Blocks {
     fn cut(&mut self) -> Block {
         let (format, Framed { spans, rejects, consumed }) =
             FileFormat::cut(&self.format, &self.pending, self.is_last);
-        let rest = self.pending.split_off(consumed);
-        let bytes = std::mem::replace(&mut self.pending, rest);
+        let from = self.file.watched.map_or(0, |watched| watched.from).saturating_sub(self.at);
+        let bytes = self.take(consumed);
         let first_line = self.line;
         self.line += self.format.framing.line_ends(&bytes);
         let used = std::mem::replace(&mut self.format, format);
-        Block { input: self.input, format: used, bytes, first_line, spans, rejects }
+        let mut block = Block { input: self.input, format: used, bytes, first_line, spans, rejects };
+        block.skip(from);
+        block
+    }
+
+    /// Takes the first bytes of the pending text.
+    fn take(&mut self, bytes: usize) -> Vec<u8> {
+        self.at += bytes as u64;
+        let rest = self.pending.split_off(bytes);
+        std::mem::replace(&mut self.pending, rest)
     }
 
     /// Reads more of a record that is longer than a block, up to the longest record.
@@ -187,10 +212,10 @@ impl Blocks {
                 let ends =
                     self.pending[end..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
                 self.line += self.format.framing.line_ends(&self.pending[..end + ends]);
-                self.pending.drain(..end + ends);
+                self.take(end + ends);
                 self.skipping = false;
             }
-            None => self.pending.clear(),
+            None => drop(self.take(self.pending.len())),
         }
         !self.skipping || self.is_last
     }

@@ -183,7 +183,7 @@ async fn a_file_whose_store_failed_is_imported_whole_later() {
         store.readable_bytes.store(u64::MAX, Ordering::SeqCst);
         let report = store.import(strict).await.unwrap();
         assert_eq!((report.files[0].rows["Own"], report.rejects()), (ROWS as u64, 0));
-        assert!(publish::imported(&store.place("lake"), None).await.unwrap().contains(CONTENT));
+        assert!(publish::imported(&store.place("lake"), None, &[CONTENT]).await.unwrap().contains(CONTENT));
     }
 }
 
@@ -198,7 +198,7 @@ async fn a_truncated_archive_is_imported_up_to_its_end() {
     let rejects = store.objects("lake/_hindcast/rejects").await;
     let message = store.inner.get(&rejects[0]).await.unwrap().bytes().await.unwrap();
     assert!(String::from_utf8_lossy(&message).contains("can't be read to its end"));
-    assert!(publish::imported(&store.place("lake"), None).await.unwrap().contains(CONTENT));
+    assert!(publish::imported(&store.place("lake"), None, &[CONTENT]).await.unwrap().contains(CONTENT));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,5 +227,5 @@ async fn a_second_import_of_the_same_content_is_a_conflict() {
     let conflict = store.import(false).await.unwrap_err();
     assert_eq!(conflict.kind(), ErrorKind::Conflict, "{conflict}");
     assert_eq!(store.objects("lake/Own").await, tables);
-    assert!(publish::imported(&store.place("lake"), None).await.unwrap().contains(CONTENT));
+    assert!(publish::imported(&store.place("lake"), None, &[CONTENT]).await.unwrap().contains(CONTENT));
 }

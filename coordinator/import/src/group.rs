@@ -211,7 +211,18 @@ impl<'a> Group<'a> {
         if let Some(preview) = &mut self.files[index].preview {
             preview.finish(&source);
         }
-        Ok(())
+        self.check_unchanged(index).await.map_err(Stop::File)
+    }
+
+    /// Checks that a watched file still is as it was when its content was hashed. Otherwise another may have taken its name.
+    async fn check_unchanged(&mut self, index: usize) -> Result<()> {
+        let input = &self.inputs[index];
+        let Some(watched) = input.watched else { return Ok(()) };
+        self.files[index].from_byte = watched.from;
+        match input.is_unchanged().await? {
+            true => Ok(()),
+            false => Err(Error::Busy(format!("{}: it changed while it was read", input.name))),
+        }
     }
 
     /// The preview of a file, if nothing is to be written.

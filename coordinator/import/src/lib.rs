@@ -37,10 +37,11 @@ mod source;
 mod source_docs;
 mod times;
 mod unsupported;
+mod watch;
 mod wrapped;
 mod zeek;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -53,9 +54,11 @@ pub use source_docs::{SourceDocs, source_docs, sources_page};
 pub use times::TimeOptions;
 
 pub use publish::forget;
+pub use watch::Watch;
 
 use built_in::Sources;
 use group::Group;
+use inputs::Input;
 
 /// Bytes of input files per change, and so the most that a killed import loses.
 const COMMIT_BYTES: u64 = 16 << 30;
@@ -115,6 +118,25 @@ impl ImportRequest {
 /// process imports the same content; [`Error::Storage`] and [`Error::Io`] if writing fails. Readers never see a change that was
 /// not committed.
 pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Result<ImportReport> {
+    let sources = prepare(request).await?;
+    if request.dry_run.is_none() {
+        changes::recover(&request.lake).await?;
+    }
+    let bytes_read = Arc::new(AtomicU64::new(0));
+    let inputs = inputs::list(&request.files, request.threads, &bytes_read).await?;
+    let total: u64 = inputs.iter().map(|(input, _)| input.bytes).sum();
+    let contents = publish::contents(&inputs);
+    let known = publish::imported(&request.lake, request.table.as_deref(), &contents).await?;
+    let progress = |done| progress(done, total);
+    let report = import_inputs(request, &sources, (inputs, known), &bytes_read, progress).await?;
+    match report.failures.len() == report.files.len() {
+        true => Err(none_readable(report.failures)),
+        false => Ok(report),
+    }
+}
+
+/// Checks a request, and parses its sources.
+async fn prepare(request: &ImportRequest) -> Result<Sources> {
     if let Some(table) = request.table.as_deref().filter(|table| !source::is_table_name(table)) {
         return Err(Error::Invalid(format!(
             "{table:?} is not a valid table name: use letters, digits and _"
@@ -125,13 +147,18 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
     if let Some(table) = &request.table {
         request.refuse_unwritable(table).await?;
     }
-    if request.dry_run.is_none() {
-        changes::recover(&request.lake).await?;
-    }
-    let bytes_read = Arc::new(AtomicU64::new(0));
-    let inputs = inputs::list(&request.files, request.threads, &bytes_read).await?;
-    let total: u64 = inputs.iter().map(|(input, _)| input.bytes).sum();
-    let mut known = publish::imported(&request.lake, request.table.as_deref()).await?;
+    Ok(sources)
+}
+
+/// Imports the inputs whose contents are not among those that are `known`.
+async fn import_inputs(
+    request: &ImportRequest,
+    sources: &Sources,
+    (inputs, mut known): (Vec<(Input, Result<()>)>, HashSet<String>),
+    bytes_read: &AtomicU64,
+    progress: impl Fn(u64),
+) -> Result<ImportReport> {
+    let progress = || progress(bytes_read.load(Ordering::Relaxed));
     let mut report = ImportReport::default();
     let mut group = Vec::new();
     let mut group_bytes = 0;
@@ -154,21 +181,12 @@ pub async fn import(request: &ImportRequest, progress: impl Fn(u64, u64)) -> Res
         group_bytes += input.bytes;
         group.push(input);
         if group_bytes >= COMMIT_BYTES {
-            Group::import(request, &sources, std::mem::take(&mut group), &mut report, || {
-                progress(bytes_read.load(Ordering::Relaxed), total);
-            })
-            .await?;
+            Group::import(request, sources, std::mem::take(&mut group), &mut report, &progress).await?;
             group_bytes = 0;
         }
     }
-    Group::import(request, &sources, group, &mut report, || {
-        progress(bytes_read.load(Ordering::Relaxed), total)
-    })
-    .await?;
-    match report.failures.len() == report.files.len() {
-        true => Err(none_readable(report.failures)),
-        false => Ok(report),
-    }
+    Group::import(request, sources, group, &mut report, &progress).await?;
+    Ok(report)
 }
 
 /// The error that no file can be read, with the reason for each.

@@ -6,7 +6,7 @@ use std::io::{self, Seek};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
@@ -25,6 +25,12 @@ use super::runs::Staged;
 const IMPORTED: &str = "_hindcast/imports";
 /// Folder of the files with rejected records.
 const REJECTS: &str = "_hindcast/rejects";
+/// Takes the place of the table in the marker of a watched file without rows.
+const NO_TABLE: &str = "-";
+/// Contents whose markers are listed one by one. For more than these, all markers are.
+const LISTED_CONTENTS: usize = 64;
+/// Markers put at the same time.
+const CONCURRENT_MARKERS: usize = 16;
 /// Files uploaded at the same time.
 const CONCURRENT_PUTS: usize = 4;
 /// How long to wait for an earlier import of the same content before it counts as dead.
@@ -32,14 +38,30 @@ const OTHER_IMPORT_WAIT: Duration = Duration::from_secs(3);
 /// Bytes of rejects per read.
 const REJECT_READ_BYTES: usize = 1 << 20;
 
-/// Contents that were imported into `table`, or into any table if it is `None`.
+/// The contents of inputs, as markers name them.
+pub(super) fn contents(inputs: &[(Input, Result<()>)]) -> Vec<&str> {
+    let contents = inputs.iter().flat_map(|(input, _)| input.zip_content.iter().chain([&input.content]));
+    contents.map(String::as_str).filter(|content| !content.is_empty()).collect()
+}
+
+/// Those of `contents` that were imported into `table`, or into any table if it is `None`; maybe with others.
 ///
 /// # Errors
 /// [`Error::Storage`] if the store fails.
-pub(super) async fn imported(lake: &Location, table: Option<&str>) -> Result<HashSet<String>> {
+pub(super) async fn imported(
+    lake: &Location,
+    table: Option<&str>,
+    contents: &[&str],
+) -> Result<HashSet<String>> {
     loop {
         let mut view = View::of_lake(lake).await?;
-        let markers = markers(lake, "").await?;
+        let markers = match contents.len() > LISTED_CONTENTS {
+            true => markers(lake, "").await?,
+            false => {
+                let listed = contents.iter().map(|content| markers(lake, content));
+                futures::future::try_join_all(listed).await?.concat()
+            }
+        };
         if !view.still_holds(None).await? {
             continue;
         }
@@ -65,24 +87,55 @@ pub async fn forget(lake: &Location, table: &str) -> Result<usize> {
 }
 
 /// The marker that a content was imported into a table.
-struct Marker {
+#[derive(Clone)]
+pub(super) struct Marker {
     path: Path,
-    content: String,
-    table: String,
-    change: String,
+    pub(super) content: String,
+    pub(super) table: String,
+    pub(super) change: String,
+}
+
+impl Marker {
+    fn of(object: ObjectMeta, root: &Path) -> Option<Self> {
+        let parts: Vec<String> =
+            object.location.prefix_match(root)?.map(|part| part.as_ref().to_owned()).collect();
+        let [content, table, change] = <[String; 3]>::try_from(parts).ok()?;
+        Some(Self { path: object.location, content, table, change })
+    }
 }
 
 async fn markers(lake: &Location, content: &str) -> Result<Vec<Marker>> {
     let folder = lake.child(&format!("{IMPORTED}/{content}"));
     let objects = lake.list(&folder).await?;
     let root = lake.child(IMPORTED);
-    let marker = |object: ObjectMeta| {
-        let parts: Vec<String> =
-            object.location.prefix_match(&root)?.map(|part| part.as_ref().to_owned()).collect();
-        let [content, table, change] = <[String; 3]>::try_from(parts).ok()?;
-        Some(Marker { path: object.location, content, table, change })
-    };
-    Ok(objects.into_iter().filter_map(marker).collect())
+    Ok(objects.into_iter().filter_map(|object| Marker::of(object, &root)).collect())
+}
+
+/// Calls `visit` for all markers of a lake, of which there may be too many to hold at once.
+///
+/// # Errors
+/// [`Error::Storage`] if the store fails.
+pub(super) async fn each_marker(lake: &Location, mut visit: impl FnMut(Marker)) -> Result<()> {
+    let root = lake.child(IMPORTED);
+    let mut objects = lake.store().list(Some(&root));
+    while let Some(object) = objects.try_next().await.map_err(Error::listing(lake.name_of(&root)))? {
+        Marker::of(object, &root).into_iter().for_each(&mut visit);
+    }
+    Ok(())
+}
+
+/// The markers that the change `id` adds for a file.
+fn markers_of(lake: &Location, id: &str, input: &Input, file: &FileReport) -> Vec<Path> {
+    if file.failure.is_some() {
+        return Vec::new();
+    }
+    let place = |name: &str, table: &str| lake.child(&format!("{IMPORTED}/{name}/{table}/{id}"));
+    let contents = file.rows.keys().map(|table| place(&input.content, table));
+    let watched = input.watched.and_then(|watched| watched.marker()).map(|name| match file.rows.is_empty() {
+        true => vec![place(&name, NO_TABLE)],
+        false => file.rows.keys().map(|table| place(&name, table)).collect(),
+    });
+    contents.chain(watched.into_iter().flatten()).collect()
 }
 
 /// Commits files, rejects and markers in one change. Returns the URL of the rejects, if there are any.
@@ -105,14 +158,8 @@ pub(super) async fn publish(
             lake.child(&format!("{}/date={}/{id}-{number:04}.parquet", file.table, file.date))
         })
         .collect();
-    let markers: Vec<Path> = inputs
-        .iter()
-        .zip(files)
-        .flat_map(|(input, file)| {
-            let tables = file.rows.keys();
-            tables.map(|table| lake.child(&format!("{IMPORTED}/{}/{table}/{id}", input.content)))
-        })
-        .collect();
+    let markers: Vec<Path> =
+        inputs.iter().zip(files).flat_map(|(input, file)| markers_of(lake, id, input, file)).collect();
     let reject_path = lake.child(&format!("{REJECTS}/{id}.jsonl"));
     let reject_file = rejects.finish()?;
     let rejected = reject_file.as_ref().map(|_| &reject_path);
@@ -123,9 +170,11 @@ pub(super) async fn publish(
         if let Some(file) = &reject_file {
             put_rejects(lake, &reject_path, file).await?;
         }
-        for marker in &markers {
-            lake.put(marker, Vec::new()).await?;
-        }
+        let puts = markers.iter().map(|marker| lake.put(marker, Vec::new()));
+        let puts: Vec<_> = puts.collect();
+        let put: Vec<Result<()>> =
+            futures::stream::iter(puts).buffer_unordered(CONCURRENT_MARKERS).collect().await;
+        put.into_iter().collect::<Result<()>>()?;
         check_no_other_import(lake, id, inputs, files).await.map(Some)
     };
     match changes::make(lake, &change, put).await? {
@@ -217,10 +266,16 @@ mod tests {
         // Not a marker.
         lake.put(&lake.child(&format!("{IMPORTED}/c3/Own")), Vec::new()).await.unwrap();
         let contents = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
-        assert_eq!(imported(&lake, None).await.unwrap(), contents(&["c1", "c2"]));
-        assert_eq!(imported(&lake, Some("AuditLogs")).await.unwrap(), contents(&["c1"]));
+        let all = ["c1", "c2", "c3"];
+        assert_eq!(imported(&lake, None, &all).await.unwrap(), contents(&["c1", "c2"]));
+        assert_eq!(imported(&lake, None, &["c2"]).await.unwrap(), contents(&["c2"]));
+        assert_eq!(
+            imported(&lake, None, &["c1"; LISTED_CONTENTS + 1]).await.unwrap(),
+            contents(&["c1", "c2"])
+        );
+        assert_eq!(imported(&lake, Some("AuditLogs"), &all).await.unwrap(), contents(&["c1"]));
         assert_eq!(forget(&lake, "Own").await.unwrap(), 2);
         assert_eq!(forget(&lake, "Own").await.unwrap(), 0);
-        assert_eq!(imported(&lake, None).await.unwrap(), contents(&["c1"]));
+        assert_eq!(imported(&lake, None, &all).await.unwrap(), contents(&["c1"]));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use hindcast_base::Error;
+use hindcast_base::{Error, ErrorKind};
 use serde::Serialize;
 
 use super::preview::FilePreview;
@@ -39,6 +39,12 @@ pub struct FileReport {
     /// Why it could not be read. Nothing of it was imported then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// The kind of that error.
+    #[serde(skip)]
+    pub failure_kind: Option<ErrorKind>,
+    /// Bytes at the start of its text that were imported before, because it was watched and grew.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub from_byte: u64,
     /// Its source.
     pub source: String,
     /// Rows by table, duplicates included.
@@ -101,7 +107,7 @@ impl FileReport {
     pub(super) fn failed(file: &str, bytes: u64, error: &Error) -> Self {
         let reason = error.to_string();
         let reason = reason.trim_start_matches("reading ").trim_start_matches(file).trim_start_matches(": ");
-        Self { failure: Some(reason.to_owned()), ..Self::new(file, bytes) }
+        Self { failure: Some(reason.to_owned()), failure_kind: Some(error.kind()), ..Self::new(file, bytes) }
     }
 
     /// Rows of all tables.

@@ -1,12 +1,15 @@
 //! `hindcast import`
 
-use hindcast_base::format::{counted, format_bytes};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use chrono::NaiveDate;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use hindcast_base::format::{counted, format_bytes};
 use hindcast_base::log_time::{DateOrder, Zone};
-use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
+use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us, parse_duration, parse_time};
 use hindcast_base::{Error, Result};
 use hindcast_engine::runtime;
 use hindcast_lake::Location;
@@ -14,6 +17,7 @@ use hindcast_lake::TableMapping;
 
 use super::Outcome;
 use super::arguments::{available_threads, parse_memory, read_config};
+use super::import_watch::{Prints, watch};
 use super::own_files::read_own;
 use super::tables::print_quality;
 use crate::terminal;
@@ -29,6 +33,9 @@ use hindcast_tables::merge::UnmergedFile;
 /// Most columns with unreadable values, and most kinds of skipped records, that are shown per file.
 const SHOWN_KINDS: usize = 8;
 
+/// Shortest interval of `--watch`.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Arguments of `hindcast import`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -39,6 +46,7 @@ const SHOWN_KINDS: usize = 8;
   hindcast import proxy.ndjson --mapping proxy.toml --lake lake \\
       --record-id EventId
   hindcast import proxy.ndjson --mapping proxy.toml --dry-run
+  hindcast import --watch /var/log/firewall --lake s3://soc/lake
 
 The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or in gzip, zstd \
 or zip. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the \
@@ -90,6 +98,12 @@ pub struct ImportArguments {
     /// columns
     #[arg(long, value_name = "COLUMN")]
     record_id: Option<String>,
+    /// Go on and import the files that appear, each content once, as soon as they no longer change
+    #[arg(long, conflicts_with = "dry_run")]
+    watch: bool,
+    /// How often --watch looks; a file that stayed the same for so long counts as complete
+    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = parse_interval, requires = "watch")]
+    every: Duration,
     /// Threads [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -117,6 +131,11 @@ fn date_orders() -> impl TypedValueParser<Value = DateOrder> {
         |order| if order == DateOrder::DayFirst { "5/3/2026 is 5 March" } else { "5/3/2026 is 3 May" };
     let names = DateOrder::NAMES.map(|(name, order)| PossibleValue::new(name).help(example(order)));
     PossibleValuesParser::new(names).try_map(|name| name.parse::<DateOrder>())
+}
+
+fn parse_interval(text: &str) -> Result<Duration> {
+    let micros = u64::try_from(parse_duration(text)?).unwrap_or_default();
+    Ok(Duration::from_micros(micros).max(SHORTEST_INTERVAL))
 }
 
 fn parse_zone(text: &str) -> Result<Zone, String> {
@@ -154,24 +173,20 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         dry_run: arguments.dry_run.then_some(DryRun { explain: arguments.explain }),
     };
     let prints_text = !arguments.quiet && !arguments.json;
+    if arguments.watch {
+        let prints = match (arguments.quiet, arguments.json) {
+            (true, _) => Prints::Errors,
+            (false, true) => Prints::Json,
+            (false, false) => Prints::Text,
+        };
+        return watch(&request, arguments.every, arguments.memory, prints).await;
+    }
     let bar = terminal::ProgressBar::new(prints_text);
     let report = import(&request, |done, total| bar.set_bytes(done, total)).await;
     bar.finish();
     let report = report?;
-    let runtime = runtime(arguments.memory, None)?;
     for (table, imported) in &report.tables {
-        let options = CompactOptions {
-            small_bytes: TINY_FILE_BYTES,
-            dates: &|date| imported.dates.contains(&date),
-            is_own_only: true,
-            tables: known,
-            mapping: &TableMapping::default(),
-        };
-        for UnmergedFile { file, reason } in
-            compact(&request.lake, table, &options, &runtime).await?.left_alone
-        {
-            tracing::warn!(target: "lake", file, reason, "not merged with the other small files of its date");
-        }
+        merge_small_files(&request, table, &imported.dates, arguments.memory).await?;
     }
     if arguments.json {
         terminal::print_json(&report)?;
@@ -186,6 +201,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         let policy = DetectionPolicy::of_own_process();
         let layers = LakeLayers { preset: "default", own: None, detections: &own };
         let lake = open_lake(&lake, &layers, &Access::Any, &policy).await?.0.only(None)?;
+        let runtime = runtime(arguments.memory, None)?;
         for (table, imported) in &report.tables {
             let (Some(first), Some(last)) = (imported.dates.first(), imported.dates.last()) else { continue };
             let window = Window::new(date_start_us(*first), date_start_us(*last) + MICROS_PER_DAY)?;
@@ -194,6 +210,27 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         }
     }
     Ok(outcome(&report, arguments.allow_rejects))
+}
+
+/// Merges the small files of a table's `dates` that imports wrote.
+pub(super) async fn merge_small_files(
+    request: &ImportRequest,
+    table: &str,
+    dates: &BTreeSet<NaiveDate>,
+    memory: usize,
+) -> Result<()> {
+    let options = CompactOptions {
+        small_bytes: TINY_FILE_BYTES,
+        dates: &|date| dates.contains(&date),
+        is_own_only: true,
+        tables: request.known,
+        mapping: &TableMapping::default(),
+    };
+    let runtime = runtime(memory, None)?;
+    for UnmergedFile { file, reason } in compact(&request.lake, table, &options, &runtime).await?.left_alone {
+        tracing::warn!(target: "lake", file, reason, "not merged with the other small files of its date");
+    }
+    Ok(())
 }
 
 /// Parses a percentage such as `10%`.

@@ -24,3 +24,13 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     println!("{text}");
     Ok(())
 }
+
+/// Prints a value as one line of JSON.
+///
+/// # Errors
+/// [`Error::Internal`] if the value can't be written as JSON.
+pub fn print_json_line(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|error| Error::Internal(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

@@ -81,22 +81,35 @@ impl Compression {
 ///
 /// # Errors
 /// Why it can't be read.
-pub(super) fn text_of(mut stream: Bytestream) -> Result<(Bytestream, Layers), String> {
+pub(super) fn text_of(stream: Bytestream) -> Result<(Bytestream, Layers), String> {
+    let (head, stream, mut layers) = decompressed(stream)?;
+    let Some(format) = binary::format_of(&head) else {
+        let (text, encoding) = encoding::decoded(stream);
+        layers.encoding = encoding;
+        return Ok((text, layers));
+    };
+    layers.containers.push(format.name);
+    let failed = |error| format!("the file can't be read as {}: {error}", format.name);
+    (format.read)(stream).map(|text| (text, layers)).map_err(failed)
+}
+
+/// The text of a file; `None` if it is in a binary format.
+///
+/// # Errors
+/// Why it can't be read.
+pub(super) fn text_unless_binary(stream: Bytestream) -> Result<Option<Bytestream>, String> {
+    let (head, stream, _) = decompressed(stream)?;
+    Ok(binary::format_of(&head).is_none().then(|| encoding::decoded(stream).0))
+}
+
+/// The decompressed bytes, the first of them, and what they were in.
+fn decompressed(mut stream: Bytestream) -> Result<(Vec<u8>, Bytestream, Layers), String> {
     let mut layers = Layers { encoding: "UTF-8", ..Layers::default() };
     for _ in 0..=MAX_LAYERS {
         let (head, whole) = peeked(stream, MAGIC_BYTES);
-        if let Some(compression) = Compression::of(&head) {
-            layers.containers.push(compression.name());
-            stream = compression.decoder(whole).map_err(|error| error.to_string())?;
-        } else if let Some(format) = binary::format_of(&head) {
-            let failed = |error| format!("the file can't be read as {}: {error}", format.name);
-            layers.containers.push(format.name);
-            return (format.read)(whole).map(|text| (text, layers)).map_err(failed);
-        } else {
-            let (text, encoding) = encoding::decoded(whole);
-            layers.encoding = encoding;
-            return Ok((text, layers));
-        }
+        let Some(compression) = Compression::of(&head) else { return Ok((head, whole, layers)) };
+        layers.containers.push(compression.name());
+        stream = compression.decoder(whole).map_err(|error| error.to_string())?;
     }
     Err(format!(
         "the file is compressed more than {MAX_LAYERS} times: decompress it, and import what comes out"

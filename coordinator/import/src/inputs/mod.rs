@@ -22,12 +22,16 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 
 use super::encoding;
+use super::watch::Watched;
 use archive::{Format, Member, Stop, walk};
 use members::{Parked, Place};
 use object::{Object, ObjectReader};
 
 pub(super) use layers::Layers;
 pub(super) use streams::{Bytestream, peeked, read_up_to};
+
+/// An object at one of the places that the user names.
+pub(super) type Found = (Location, ObjectMeta);
 
 /// A file to import, which may be within an archive.
 #[derive(Debug, Clone)]
@@ -49,6 +53,8 @@ pub(super) struct Input {
     bytes_read: Arc<AtomicU64>,
     /// Why the store failed to deliver the whole file.
     failure: Arc<OnceLock<String>>,
+    /// What to note about it, if its folder is watched.
+    pub(super) watched: Option<Watched>,
 }
 
 /// The files at `names`, which are paths or URLs of files or folders; of a folder, all files below it whose names do
@@ -63,28 +69,48 @@ pub(super) async fn list(
 ) -> Result<Vec<(Input, Result<()>)>> {
     let mut found = Vec::new();
     for name in names {
-        let place = Location::parse(name)?;
-        match place.store().head(place.prefix()).await {
-            Ok(object) => found.push((place, object)),
-            Err(StoreError::NotFound { .. }) => {
-                let mut below: Vec<ObjectMeta> = place
-                    .store()
-                    .list(Some(place.prefix()))
-                    .try_collect()
-                    .await
-                    .map_err(Error::listing(&name))?;
-                below.retain(|object| {
-                    object.location.filename().is_some_and(|name| !name.starts_with(['.', '_']))
-                });
-                below.sort_by(|left, right| left.location.cmp(&right.location));
-                if below.is_empty() {
-                    return Err(Error::NotFound(format!("there is no file {name}, and no file below it")));
-                }
-                found.extend(below.into_iter().map(|object| (place.clone(), object)));
-            }
-            Err(error) => return Err(Error::reading(&name)(error)),
+        let mut below = Vec::new();
+        find(name, |object| below.push(object)).await?;
+        if below.is_empty() {
+            return Err(Error::NotFound(format!("there is no file {name}, and no file below it")));
         }
+        below.sort_by(|(_, left), (_, right)| left.location.cmp(&right.location));
+        found.append(&mut below);
     }
+    read(found, threads, bytes_read).await
+}
+
+/// Calls `visit` for the file at `name`, or for all files below it whose names do not start with `.` or `_`.
+///
+/// # Errors
+/// [`Error::Storage`] if the store fails.
+pub(super) async fn find(name: &str, mut visit: impl FnMut(Found)) -> Result<()> {
+    let place = Location::parse(name)?;
+    match place.store().head(place.prefix()).await {
+        Ok(object) => visit((place, object)),
+        Err(StoreError::NotFound { .. }) => {
+            let mut below = place.store().list(Some(place.prefix()));
+            while let Some(object) = below.try_next().await.map_err(Error::listing(&name))? {
+                if object.location.filename().is_some_and(|name| !name.starts_with(['.', '_'])) {
+                    visit((place.clone(), object));
+                }
+            }
+        }
+        Err(error) => return Err(Error::reading(&name)(error)),
+    }
+    Ok(())
+}
+
+/// The inputs in `found` files with the hashes of their contents; of an archive, the files in it. A file that can't be read comes
+/// with the error.
+///
+/// # Errors
+/// [`Error::Internal`] if reading panics.
+pub(super) async fn read(
+    found: Vec<Found>,
+    threads: usize,
+    bytes_read: &Arc<AtomicU64>,
+) -> Result<Vec<(Input, Result<()>)>> {
     let parked = Arc::<Parked>::default();
     let inputs = found.into_iter().enumerate().map(|(number, (place, object))| {
         let input = Input::of_object(place, object, Arc::clone(bytes_read));
@@ -100,6 +126,14 @@ pub(super) async fn list(
     Ok(listed.into_iter().flatten().collect())
 }
 
+/// Whether an object still is as it was when it was found.
+///
+/// # Errors
+/// [`Error::Storage`] if its store fails.
+pub(super) async fn is_unchanged((place, object): &Found) -> Result<bool> {
+    Object::of(place.clone(), object.clone()).is_unchanged().await
+}
+
 /// The file at a location.
 #[cfg(test)]
 pub(super) async fn input_at(place: Location) -> Input {
@@ -108,7 +142,7 @@ pub(super) async fn input_at(place: Location) -> Input {
 }
 
 /// The path as the user wrote it: local paths without `file://`.
-fn name_of(place: &Location, path: &Path) -> String {
+pub(super) fn name_of(place: &Location, path: &Path) -> String {
     let url = place.url().trim_end_matches('/');
     match place.local_path() {
         Some(_) => place.name_of(path),
@@ -127,10 +161,11 @@ impl Input {
             content: String::new(),
             zip_content: None,
             modified_us: object.last_modified.timestamp_micros(),
-            object: Object { place, path: object.location, size: object.size },
+            object: Object::of(place, object),
             member: None,
             bytes_read,
             failure: Arc::default(),
+            watched: None,
         }
     }
 
@@ -203,9 +238,22 @@ impl Input {
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// The same file, without progress.
+    /// The same file from its start, without progress.
     pub(super) fn without_progress(&self) -> Self {
-        Self { bytes_read: Arc::default(), ..self.clone() }
+        Self { bytes_read: Arc::default(), watched: None, ..self.clone() }
+    }
+
+    /// Whether the object is the one that was listed.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if its store fails.
+    pub(super) async fn is_unchanged(&self) -> Result<bool> {
+        self.object.is_unchanged().await
+    }
+
+    /// Whether it is within an archive.
+    pub(super) fn is_member(&self) -> bool {
+        self.member.is_some()
     }
 
     /// Checks that the store delivered all requested bytes. A file whose content ends early, such as a truncated
@@ -222,6 +270,14 @@ impl Input {
 
     fn reader(&self, bytes_read: Arc<AtomicU64>) -> ObjectReader {
         ObjectReader::new(self.object.clone(), bytes_read, Arc::clone(&self.failure))
+    }
+
+    /// The text of a file that is in no archive, without progress; `None` if it is in a binary format.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it can't be read.
+    pub(super) fn open_unless_binary(&self) -> Result<Option<Bytestream>> {
+        layers::text_unless_binary(Box::new(self.reader(Arc::default()))).map_err(Error::Invalid)
     }
 
     /// The file's text: decompressed, UTF-16 and UTF-32 as UTF-8, and records of binary formats as text; and what it is in.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 use hindcast_lake::Location;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 use tokio::runtime::Handle;
 
 /// Bytes per request to a store.
@@ -22,6 +22,32 @@ pub(super) struct Object {
     pub(super) path: Path,
     /// Size in bytes.
     pub(super) size: u64,
+    /// The store's tag of its content, and the second of its last modification.
+    version: (Option<String>, i64),
+}
+
+impl Object {
+    pub(super) fn of(place: Location, object: ObjectMeta) -> Self {
+        Self { version: version(&object), place, path: object.location, size: object.size }
+    }
+
+    /// Whether the object still is as it was listed.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the store fails.
+    pub(super) async fn is_unchanged(&self) -> Result<bool> {
+        match self.place.store().head(&self.path).await {
+            Ok(now) => Ok(now.size == self.size && version(&now) == self.version),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(Error::reading(&self.path)(error)),
+        }
+    }
+}
+
+/// Listings and other answers of a store differ in quotes round the tag, and in parts of a second.
+fn version(object: &ObjectMeta) -> (Option<String>, i64) {
+    let tag = object.e_tag.as_deref().map(|tag| tag.trim_matches('"').to_owned());
+    (tag, object.last_modified.timestamp())
 }
 
 /// Reads an object in large pieces. It blocks its thread.
@@ -46,7 +72,7 @@ impl ObjectReader {
 
     /// The piece from the current position on, which is not empty.
     fn fetch(&self) -> Result<Bytes> {
-        let Object { place, path, size } = &self.object;
+        let Object { place, path, size, .. } = &self.object;
         let range = self.at..(self.at + FETCH_BYTES).min(*size);
         let store = place.store();
         let fetched = self.handle.block_on(with_retries(|| async {
