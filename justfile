@@ -80,6 +80,19 @@ bench-import *arguments:
     cargo build --release
     python3 benches/import.py target/release/hindcast {{arguments}}
 
+# The rate of an import by source on one core, beside DuckDB, jq and zeek-cut; memory of a GB of PAN-OS' syslog (needs duckdb)
+bench-import-sources *arguments:
+    cargo build --release
+    python3 benches/import_sources.py target/release/hindcast {{arguments}}
+
+# Writes docs/import-sources.md from the files of the sources
+import-sources-docs:
+    cargo run --bin hindcast -- sources --docs docs/import-sources.md
+
+# Imports and watches that are killed at this many seeded moments, from this seed on: nothing is lost or doubled
+import-kills runs="20" seed="1":
+    HINDCAST_KILLS={{runs}} HINDCAST_KILLS_SEED={{seed}} tests/run --test hindcast import_kills -- --nocapture
+
 # Randomly broken inputs, lake files and state, this many of each kind: no panic, no lost record, no changed result
 mutations runs="2000":
     HINDCAST_MUTATIONS={{runs}} cargo test --workspace --lib --bins --test engine --test state_mutations mutations
