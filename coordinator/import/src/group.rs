@@ -26,8 +26,8 @@ use super::times::{Evidence, TimeOptions, Times};
 use super::wrapped::Wrapped;
 use super::{ImportRequest, json, publish};
 
-/// Bytes of rows that are sorted and written together.
-const RUN_BYTES: usize = 128 << 20;
+/// Bytes of rows that are sorted and written together, while as many are read.
+const RUN_BYTES: usize = 64 << 20;
 
 /// A group of files that one change imports.
 pub(super) struct Group<'a> {
@@ -380,13 +380,12 @@ fn write_tables(
     let mut written = WrittenRun::default();
     for (table, pending) in run {
         let cluster = pending.cluster.as_deref();
-        let combined = runs::combined(known, &table, cluster, &pending.batches)?;
-        drop(pending.batches);
-        for (part, rows) in combined.iter().enumerate() {
+        for (part, rows) in runs::combined(known, &table, cluster, pending.batches)?.iter().enumerate() {
             let keep = match duplicates {
                 Some(duplicates) => {
                     let mut duplicates = duplicates.lock().unwrap_or_else(PoisonError::into_inner);
-                    Some(duplicates.first_of_each(&table, rows, &mut written.counts)?)
+                    let first = |batch| duplicates.first_of_each(&table, batch, &mut written.counts);
+                    Some(rows.batches.iter().map(first).collect::<Result<Vec<_>>>()?.concat())
                 }
                 None => None,
             };

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::interleave;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 use hindcast_base::time::date_of_us;
@@ -35,20 +35,26 @@ pub(super) struct Staged {
     pub(super) bytes: u64,
 }
 
-/// Combines the rows of `batches`, with all their columns: the time, the cluster column, the known columns of the
-/// table, then the others in order of appearance. Returns one batch, or several if no type holds all values of a
-/// column.
+/// Rows of one schema, in the batches in which they were read. They are not copied into one, as this takes their memory again.
+#[derive(Debug)]
+pub(super) struct Rows {
+    schema: SchemaRef,
+    /// Batches of that schema.
+    pub(super) batches: Vec<RecordBatch>,
+}
+
+/// Brings `batches` into one schema with all their columns: the time, the cluster column, the known columns of the
+/// table, then the others in order of appearance; or into several if no type holds all values of a column.
 ///
 /// # Errors
-/// [`Error::Internal`] if Arrow can't combine the rows.
+/// [`Error::Internal`] if Arrow can't widen the rows.
 pub(super) fn combined(
     known: Tables,
     table: &str,
     cluster: Option<&str>,
-    batches: &[RecordBatch],
-) -> Result<Vec<RecordBatch>> {
-    let internal = |error: arrow::error::ArrowError| Error::Internal(error.to_string());
-    let mut groups: Vec<(Schema, Vec<&RecordBatch>)> = Vec::new();
+    batches: Vec<RecordBatch>,
+) -> Result<Vec<Rows>> {
+    let mut groups: Vec<(Schema, Vec<RecordBatch>)> = Vec::new();
     for batch in batches {
         let mut with_batch = groups.iter_mut().filter_map(|(schema, members)| {
             let united = merge::unify_schemas(schema, batch.schema_ref()).ok()?;
@@ -63,12 +69,17 @@ pub(super) fn combined(
             None => groups.push((batch.schema_ref().as_ref().clone(), vec![batch])),
         }
     }
-    let rows_of = |(schema, members): (Schema, Vec<&RecordBatch>)| {
+    let rows_of = |(schema, members): (Schema, Vec<RecordBatch>)| {
         let schema = in_order(known, table, cluster, &schema);
-        let widened = members.into_iter().map(|batch| merge::widen_batch(batch, &schema));
-        concat_batches(&schema, &widened.collect::<std::result::Result<Vec<_>, _>>()?)
+        let widened = members.into_iter().map(|batch| merge::widen_batch(&batch, &schema));
+        let batches = widened.collect::<std::result::Result<_, _>>().map_err(internal)?;
+        Ok(Rows { schema, batches })
     };
-    groups.into_iter().map(|group| rows_of(group).map_err(internal)).collect()
+    groups.into_iter().map(rows_of).collect()
+}
+
+fn internal(error: arrow::error::ArrowError) -> Error {
+    Error::Internal(error.to_string())
 }
 
 /// The schema with its columns in the order in which they are written, all nullable.
@@ -96,7 +107,7 @@ pub(super) fn write(
     known: Tables,
     table: &str,
     cluster: Option<&str>,
-    rows: &RecordBatch,
+    rows: &Rows,
     keep: Option<&[bool]>,
     folder: &std::path::Path,
     run: &str,
@@ -112,69 +123,85 @@ pub(super) fn write(
     Ok(staged)
 }
 
+/// The place of a row: its batch, and its index in that.
+type Place = (usize, usize);
+
 /// Writes the rows `order`, which are in the order of the columns `in_order`.
-fn write_file(path: &PathBuf, in_order: &[&str], rows: &RecordBatch, order: &[u32]) -> Result<u64> {
+fn write_file(path: &PathBuf, in_order: &[&str], rows: &Rows, order: &[Place]) -> Result<u64> {
     let failed = |error: parquet::errors::ParquetError| {
         Error::io(format!("writing {}", path.display()))(std::io::Error::other(error))
     };
     let file = File::create(path).map_err(Error::io(format!("creating {}", path.display())))?;
-    let mut writer = layout::writer(file, &rows.schema(), in_order)?;
+    let mut writer = layout::writer(file, &rows.schema, in_order)?;
     for chunk in order.chunks(WRITE_ROWS) {
-        let indices = UInt32Array::from(chunk.to_vec());
+        let column = |index: usize| {
+            let parts: Vec<&dyn Array> =
+                rows.batches.iter().map(|batch| batch.column(index).as_ref()).collect();
+            interleave(&parts, chunk)
+        };
         let columns: std::result::Result<Vec<ArrayRef>, _> =
-            rows.columns().iter().map(|column| take(column, &indices, None)).collect();
-        let columns = columns.map_err(|error| Error::Internal(error.to_string()))?;
-        let batch = RecordBatch::try_new(rows.schema(), columns)
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        writer.write(&batch).map_err(failed)?;
+            (0..rows.schema.fields().len()).map(column).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&rows.schema), columns.map_err(internal)?);
+        writer.write(&batch.map_err(internal)?).map_err(failed)?;
     }
     writer.close().map_err(failed)?;
     Ok(std::fs::metadata(path).map_err(Error::io(format!("reading {}", path.display())))?.len())
 }
 
-/// Indexes of the selected rows by date, in the order in which they are written.
+/// Places of the selected rows by date, in the order in which they are written.
 fn ordered_by_date(
     (table, time): (&str, &str),
     cluster: Option<&str>,
-    rows: &RecordBatch,
+    rows: &Rows,
     keep: Option<&[bool]>,
-) -> Result<BTreeMap<NaiveDate, Vec<u32>>> {
-    let no_time = || Error::Internal(format!("rows of {table} without {time}"));
-    let times = rows
-        .column_by_name(time)
-        .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
-        .ok_or_else(no_time)?;
-    let ranks = cluster.and_then(|name| rows.column_by_name(name)).map(ranks);
-    let mut places: Vec<(NaiveDate, u32, i64, u32)> = (0..rows.num_rows())
-        .filter(|row| keep.is_none_or(|keep| keep[*row]))
-        .map(|row| {
-            let rank = ranks.as_ref().map_or(0, |ranks| ranks[row]);
-            (date_of_us(times.value(row)), rank, times.value(row), row as u32)
-        })
-        .collect();
+) -> Result<BTreeMap<NaiveDate, Vec<Place>>> {
+    let ranks = cluster.and_then(|name| rows.schema.index_of(name).ok()).map(|column| ranks(rows, column));
+    let mut places: Vec<(NaiveDate, u32, i64, (u32, u32))> = Vec::new();
+    let mut number = 0;
+    for (index, batch) in rows.batches.iter().enumerate() {
+        let times = batch
+            .column_by_name(time)
+            .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
+            .ok_or_else(|| Error::Internal(format!("rows of {table} without {time}")))?;
+        for row in 0..batch.num_rows() {
+            if keep.is_none_or(|keep| keep[number]) {
+                let rank = ranks.as_ref().map_or(0, |ranks| ranks[number]);
+                places.push((
+                    date_of_us(times.value(row)),
+                    rank,
+                    times.value(row),
+                    (index as u32, row as u32),
+                ));
+            }
+            number += 1;
+        }
+    }
     places.sort_unstable();
-    let mut by_date: BTreeMap<NaiveDate, Vec<u32>> = BTreeMap::new();
-    for (date, _, _, row) in places {
-        by_date.entry(date).or_default().push(row);
+    let mut by_date: BTreeMap<NaiveDate, Vec<Place>> = BTreeMap::new();
+    for (date, _, _, (batch, row)) in places {
+        by_date.entry(date).or_default().push((batch as usize, row as usize));
     }
     Ok(by_date)
 }
 
 /// Rank of each row's text among the distinct texts of a column; null is first.
-fn ranks(column: &ArrayRef) -> Vec<u32> {
-    let Some(texts) = column.as_string_opt::<i32>() else { return vec![0; column.len()] };
+fn ranks(rows: &Rows, column: usize) -> Vec<u32> {
     let mut numbers: HashMap<&str, u32> = HashMap::new();
     let mut distinct: Vec<&str> = Vec::new();
-    let numbered: Vec<Option<u32>> = texts
-        .iter()
-        .map(|text| {
+    let mut numbered: Vec<Option<u32>> = Vec::new();
+    for batch in &rows.batches {
+        let Some(texts) = batch.column(column).as_string_opt::<i32>() else {
+            numbered.extend(std::iter::repeat_n(None, batch.num_rows()));
+            continue;
+        };
+        numbered.extend(texts.iter().map(|text| {
             let text = text?;
             Some(*numbers.entry(text).or_insert_with(|| {
                 distinct.push(text);
                 distinct.len() as u32 - 1
             }))
-        })
-        .collect();
+        }));
+    }
     let mut sorted: Vec<u32> = (0..distinct.len() as u32).collect();
     sorted.sort_unstable_by_key(|number| distinct[*number as usize]);
     let mut rank_of = vec![0; distinct.len()];
@@ -199,19 +226,33 @@ mod tests {
         let text = || Arc::new(StringArray::from(vec!["7"])) as ArrayRef;
         let number = Arc::new(Int64Array::from(vec![7])) as ArrayRef;
         let batches = [batch("Note", text()), batch("Note", number), batch("Other", text())];
-        let combined = combined(Tables::built_in(), "AuditLogs", Some("Other"), &batches).unwrap();
+        let combined = combined(Tables::built_in(), "AuditLogs", Some("Other"), batches.to_vec()).unwrap();
         let shapes: Vec<(usize, Vec<String>)> = combined
             .iter()
             .map(|rows| {
-                let names = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
-                (rows.num_rows(), names)
+                let names = rows.schema.fields().iter().map(|field| field.name().clone()).collect();
+                (rows.batches.iter().map(RecordBatch::num_rows).sum(), names)
             })
             .collect();
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let expected =
             [(2, names(&["TimeGenerated", "Other", "Note"])), (1, names(&["TimeGenerated", "Note"]))];
         assert_eq!(shapes, expected);
-        assert_eq!(combined[0].column_by_name("Note").unwrap().as_string::<i32>().value(0), "7");
-        assert!(combined[0].column_by_name("Note").unwrap().is_null(1));
+        let notes = |batch: usize| combined[0].batches[batch].column_by_name("Note").unwrap().clone();
+        assert_eq!(notes(0).as_string::<i32>().value(0), "7");
+        assert!(notes(1).is_null(0));
+    }
+
+    #[test]
+    fn rows_of_all_batches_are_in_the_order_of_their_cluster_column_and_time() {
+        let text = |values: Vec<&str>| Arc::new(StringArray::from(values)) as ArrayRef;
+        let batches = ["b", "a", "c"].map(|value| batch("Other", text(vec![value])));
+        let rows = combined(Tables::built_in(), "Own", Some("Other"), batches.to_vec()).unwrap();
+        let places = |keep: Option<&[bool]>| {
+            let by_date = ordered_by_date(("Own", "TimeGenerated"), Some("Other"), &rows[0], keep).unwrap();
+            by_date.into_values().flatten().map(|(batch, _)| batch).collect::<Vec<_>>()
+        };
+        assert_eq!(places(None), [1, 0, 2]);
+        assert_eq!(places(Some(&[true, false, true])), [0, 2]);
     }
 }
