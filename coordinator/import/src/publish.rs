@@ -20,6 +20,7 @@ use super::inputs::Input;
 use super::rejects::RejectFile;
 use super::report::FileReport;
 use super::runs::Staged;
+use super::watch;
 
 /// Folder of the markers of imported contents, named CONTENT/TABLE/CHANGE.
 const IMPORTED: &str = "_hindcast/imports";
@@ -66,7 +67,9 @@ pub(super) async fn imported(
             continue;
         }
         let is_seen = |marker: &&Marker| {
-            view.shows_change(&marker.change) && table.is_none_or(|table| table == marker.table)
+            view.shows_change(&marker.change)
+                && table.is_none_or(|table| table == marker.table)
+                && !watch::is_marker(&marker.content)
         };
         return Ok(markers.iter().filter(is_seen).map(|marker| marker.content.clone()).collect());
     }
@@ -83,7 +86,7 @@ pub async fn forget(lake: &Location, table: &str) -> Result<usize> {
         let deleted = lake.store().delete(&marker.path).await;
         deleted.map_err(Error::deleting(&marker.path))?;
     }
-    Ok(forgotten.len())
+    Ok(forgotten.iter().filter(|marker| !watch::is_marker(&marker.content)).count())
 }
 
 /// The marker that a content was imported into a table.
@@ -260,7 +263,8 @@ mod tests {
     async fn contents_are_remembered_by_table_until_they_are_forgotten() {
         let lake = Location::parse_with("s3://memory/lake", |_| Ok(Arc::new(InMemory::new()))).unwrap();
         let change = "import-019a0000-0000-7000-8000-000000000001";
-        for marker in ["c1/AuditLogs", "c1/Own", "c2/Own"] {
+        let watched = format!("watched-{0:032x}-5-{0:032x}/Own", 7);
+        for marker in ["c1/AuditLogs", "c1/Own", "c2/Own", &watched] {
             lake.put(&lake.child(&format!("{IMPORTED}/{marker}/{change}")), Vec::new()).await.unwrap();
         }
         // Not a marker.

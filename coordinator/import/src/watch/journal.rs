@@ -40,6 +40,11 @@ fn parse(marker: &str) -> Option<(u128, Text)> {
     Some((file, Text { bytes: u64::try_from(bytes).ok()?, hash }))
 }
 
+/// Whether `content` is that of the marker of a watched file.
+pub(in super::super) fn is_marker(content: &str) -> bool {
+    content.starts_with(PREFIX)
+}
+
 /// What was imported from watched folders.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
@@ -83,6 +88,24 @@ pub(super) async fn read(lake: &Location, table: Option<&str>, files: &HashSet<u
             texts.retain(|(change, _)| view.shows_change(change));
             let files = found.into_iter().map(|(_, file)| file).collect();
             return Ok(Journal { files, texts: texts.into_iter().map(|(_, text)| text).collect() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_name_the_file_and_its_text() {
+        let text = Text { bytes: u64::MAX, hash: 11 };
+        let watched = Watched { file: u128::MAX, text: Some(text), from: 7 };
+        let marker = watched.marker().unwrap();
+        assert_eq!(parse(&marker), Some((u128::MAX, text)));
+        assert!(is_marker(&marker) && marker.len() < 128);
+        assert_eq!(Watched { text: None, ..watched }.marker(), None);
+        for other in ["c0ffee", "watched-1-2", "watched-x-2-3", "watched-1-11111111111111111-3"] {
+            assert_eq!(parse(other), None, "{other}");
         }
     }
 }

@@ -24,7 +24,7 @@ use super::{ImportRequest, import_inputs, prepare, publish};
 use files::{FileId, Files};
 use texts::{Text, Texts};
 
-pub(super) use journal::Watched;
+pub(super) use journal::{Watched, is_marker};
 
 /// Bytes of input files per change: at a signal, the process stops after the running change.
 const BATCH_BYTES: u64 = 1 << 30;
@@ -50,7 +50,7 @@ struct Ready {
 }
 
 impl<'a> Watch<'a> {
-    /// Checks the request, and reads which texts were imported lately.
+    /// Checks the request.
     ///
     /// # Errors
     /// As [`super::import`]; [`Error::NotFound`] if a local folder does not exist.
@@ -62,11 +62,7 @@ impl<'a> Watch<'a> {
                 return Err(Error::NotFound(format!("there is no file or folder {name}")));
             }
         }
-        let mut texts = Texts::default();
-        for text in journal::read(&request.lake, request.table.as_deref(), &HashSet::new()).await?.texts {
-            texts.add(text);
-        }
-        Ok(Self { request, sources, files: Files::default(), texts: Arc::new(texts) })
+        Ok(Self { request, sources, files: Files::default(), texts: Arc::default() })
     }
 
     /// Imports the files that have not changed since the last call, and calls `imported` after each change of the lake, with
@@ -119,6 +115,8 @@ impl<'a> Watch<'a> {
         if is_first || new.len() > MANY_FILES {
             let known = journal::read(&self.request.lake, self.request.table.as_deref(), &new).await?;
             self.files.are_known(&known.files);
+            let texts = Arc::make_mut(&mut self.texts);
+            known.texts.into_iter().for_each(|text| texts.add(text));
         }
         ready.sort_by(|left, right| {
             let key = |ready: &Ready| (ready.found.1.last_modified, ready.name.clone());
@@ -157,7 +155,7 @@ impl<'a> Watch<'a> {
     /// The inputs that are to be imported, each with what was imported of its text before; and reports of those of which all
     /// was. A second file with the same content waits for the outcome of the first.
     async fn continued(
-        &mut self,
+        &self,
         inputs: Vec<(Input, Result<()>)>,
         known: &HashSet<String>,
         batch: &[Ready],
@@ -191,10 +189,6 @@ impl<'a> Watch<'a> {
                 && contents_seen.insert(input.content.clone());
             if is_known || is_new {
                 rest.push((input, read));
-            } else {
-                for ready in batch.iter().filter(|ready| is_of(&ready.name, &input.name)) {
-                    self.files.put_off(ready.id);
-                }
             }
         }
         Ok((rest, before))
@@ -203,9 +197,12 @@ impl<'a> Watch<'a> {
     /// Notes the outcome of each file, and removes what was reported before.
     async fn settle(&mut self, batch: &[Ready], report: &mut ImportReport) {
         for ready in batch {
-            let own = report.files.iter().filter(|file| is_of(&ready.name, &file.file));
-            let failures: Vec<ErrorKind> = own.filter_map(|file| file.failure_kind).collect();
-            let is_reported = if failures.is_empty() {
+            let own = || report.files.iter().filter(|file| is_of(&ready.name, &file.file));
+            let failures: Vec<ErrorKind> = own().filter_map(|file| file.failure_kind).collect();
+            let is_reported = if own().next().is_none() {
+                // It waits for another file with the same content.
+                self.files.put_off(ready.id)
+            } else if failures.is_empty() {
                 self.files.done(ready.id)
             } else if inputs::is_unchanged(&ready.found).await.unwrap_or(true) {
                 self.files.failed(ready.id, failures.iter().all(is_final))
