@@ -80,7 +80,7 @@ bench-import *arguments:
     cargo build --release
     python3 benches/import.py target/release/hindcast {{arguments}}
 
-# The rate of an import by source on one core, beside DuckDB, jq and zeek-cut; memory of a GB of PAN-OS' syslog (needs duckdb)
+# The rate of an import by source on one core, against DuckDB, jq and zeek-cut; memory of a GB of PAN-OS' syslog (needs duckdb)
 bench-import-sources *arguments:
     cargo build --release
     python3 benches/import_sources.py target/release/hindcast {{arguments}}

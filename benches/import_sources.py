@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The rate of an import by source on one core, beside DuckDB, jq and zeek-cut on the same file, and the memory of a large file.
+"""The rate of an import by source on one core, against DuckDB, jq and zeek-cut on the same file, and the memory of a large file.
 
     benches/import_sources.py BINARY [--megabytes 100] [--rounds 3] [--core 0] [--only SOURCE ..] [--large 1000]
 

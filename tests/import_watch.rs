@@ -15,7 +15,7 @@ use crate::import::traffic;
 use crate::support::{Place, files_below};
 
 /// Longest wait for a line.
-const PATIENCE: Duration = Duration::from_secs(90);
+const LONGEST_WAIT: Duration = Duration::from_secs(90);
 const TABLE: &str = "CommonSecurityLog";
 
 /// A running `hindcast import --watch`, ended with the value.
@@ -52,7 +52,7 @@ impl Watching {
         let mut seen = Vec::new();
         loop {
             let line =
-                self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {parts:?} in {seen:#?}"));
+                self.lines.recv_timeout(LONGEST_WAIT).unwrap_or_else(|_| panic!("no {parts:?} in {seen:#?}"));
             seen.push(line);
             if seen.last().is_some_and(|line| parts.iter().all(|part| line.contains(part))) {
                 return seen;

@@ -1,40 +1,31 @@
 //! `hindcast import`
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::NaiveDate;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hindcast_base::format::{counted, format_bytes};
 use hindcast_base::log_time::{DateOrder, Zone};
-use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us, parse_duration, parse_time};
+use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
 use hindcast_base::{Error, Result};
 use hindcast_engine::runtime;
 use hindcast_lake::Location;
-use hindcast_lake::TableMapping;
 
 use super::Outcome;
 use super::arguments::{available_threads, parse_memory, read_config};
-use super::import_watch::{Prints, watch};
+use super::import_watch::{Prints, merge_small_files, parse_interval, watch};
 use super::own_files::read_own;
 use super::tables::print_quality;
 use crate::terminal;
 use hindcast_import::{DryRun, FileReport, ImportReport, ImportRequest, TimeOptions, import};
 use hindcast_scan::lake_access::{Access, LakeLayers, open_lake, tables_of};
 use hindcast_scan::own_detections::DetectionPolicy;
-use hindcast_tables::compact::{CompactOptions, compact};
 use hindcast_tables::data_quality;
 use hindcast_tables::inventory;
-use hindcast_tables::layout::TINY_FILE_BYTES;
-use hindcast_tables::merge::UnmergedFile;
 
 /// Most columns with unreadable values, and most kinds of skipped records, that are shown per file.
 const SHOWN_KINDS: usize = 8;
-
-/// Shortest interval of `--watch`.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Arguments of `hindcast import`.
 #[derive(Debug, Args)]
@@ -133,11 +124,6 @@ fn date_orders() -> impl TypedValueParser<Value = DateOrder> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<DateOrder>())
 }
 
-fn parse_interval(text: &str) -> Result<Duration> {
-    let micros = u64::try_from(parse_duration(text)?).unwrap_or_default();
-    Ok(Duration::from_micros(micros).max(SHORTEST_INTERVAL))
-}
-
 fn parse_zone(text: &str) -> Result<Zone, String> {
     Zone::parse(text)
         .ok_or_else(|| "give a time zone name such as Europe/Berlin, or an offset such as +01:00".to_owned())
@@ -210,27 +196,6 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         }
     }
     Ok(outcome(&report, arguments.allow_rejects))
-}
-
-/// Merges the small files of a table's `dates` that imports wrote.
-pub(super) async fn merge_small_files(
-    request: &ImportRequest,
-    table: &str,
-    dates: &BTreeSet<NaiveDate>,
-    memory: usize,
-) -> Result<()> {
-    let options = CompactOptions {
-        small_bytes: TINY_FILE_BYTES,
-        dates: &|date| dates.contains(&date),
-        is_own_only: true,
-        tables: request.known,
-        mapping: &TableMapping::default(),
-    };
-    let runtime = runtime(memory, None)?;
-    for UnmergedFile { file, reason } in compact(&request.lake, table, &options, &runtime).await?.left_alone {
-        tracing::warn!(target: "lake", file, reason, "not merged with the other small files of its date");
-    }
-    Ok(())
 }
 
 /// Parses a percentage such as `10%`.

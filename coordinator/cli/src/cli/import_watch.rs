@@ -6,17 +6,25 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDate;
 use hindcast_base::Result;
 use hindcast_base::format::counted;
+use hindcast_base::time::parse_duration;
+use hindcast_engine::runtime;
 use hindcast_import::{FileReport, ImportReport, ImportRequest, Watch};
+use hindcast_lake::TableMapping;
 use hindcast_observability::terminated;
+use hindcast_tables::compact::{CompactOptions, compact};
+use hindcast_tables::layout::TINY_FILE_BYTES;
+use hindcast_tables::merge::UnmergedFile;
 
 use super::Outcome;
-use super::import::merge_small_files;
 use crate::terminal;
 
 /// Small files are merged after this many changes of the lake, because each merge writes a date's small file again.
 const CHANGES_PER_MERGE: usize = 8;
 /// They are merged after this time if there are fewer changes.
 const LONGEST_UNMERGED: Duration = Duration::from_secs(300);
+
+/// Shortest interval of `--watch`.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What to print of each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +72,33 @@ impl Unmerged {
         }
         *self = Self::default();
     }
+}
+
+/// Parses the interval of `--watch`.
+pub(super) fn parse_interval(text: &str) -> Result<Duration> {
+    let micros = u64::try_from(parse_duration(text)?).unwrap_or_default();
+    Ok(Duration::from_micros(micros).max(SHORTEST_INTERVAL))
+}
+
+/// Merges the small files of a table's `dates` that imports wrote.
+pub(super) async fn merge_small_files(
+    request: &ImportRequest,
+    table: &str,
+    dates: &BTreeSet<NaiveDate>,
+    memory: usize,
+) -> Result<()> {
+    let options = CompactOptions {
+        small_bytes: TINY_FILE_BYTES,
+        dates: &|date| dates.contains(&date),
+        is_own_only: true,
+        tables: request.known,
+        mapping: &TableMapping::default(),
+    };
+    let runtime = runtime(memory, None)?;
+    for UnmergedFile { file, reason } in compact(&request.lake, table, &options, &runtime).await?.left_alone {
+        tracing::warn!(target: "lake", file, reason, "not merged with the other small files of its date");
+    }
+    Ok(())
 }
 
 /// Imports what appears in the folders of `request`, looked at in intervals of `every`, until SIGTERM or Ctrl-C.

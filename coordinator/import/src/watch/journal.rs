@@ -1,5 +1,5 @@
 //! The lake's record of the watched files that were imported: which files in which state, and their texts. Each has a marker
-//! beside that of its content, which the same change adds.
+//! next to that of its content, which the same change adds.
 
 use std::collections::HashSet;
 
