@@ -30,6 +30,7 @@ mod exports;
 mod flight_sql;
 mod hostile_sql;
 mod import;
+mod import_clouds;
 mod import_endings;
 mod import_kills;
 mod import_pan_os;

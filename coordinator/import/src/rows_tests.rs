@@ -44,6 +44,23 @@ fn columns_are_added_and_keep_their_values() {
 }
 
 #[test]
+fn a_name_in_another_case_is_that_of_the_column() {
+    let rule = TableRule::default();
+    let times = Times::without_proof(TimeOptions::default());
+    let mut rows = Rows::new("SigninLogs", &rule, &[], &times, Tables::built_in());
+    let time = ("TimeGenerated", "2026-01-05");
+    rows.push(&record(&[time, ("userprincipalname", "a"), ("userPrincipalName", "b")])).unwrap();
+    rows.push(&record(&[time, ("userPrincipalName", "c"), ("UserPrincipalName", "d")])).unwrap();
+    let done = rows.finish().unwrap().unwrap();
+    let text = |name: &str| {
+        let column = done.batch.column_by_name(name).unwrap().as_string::<i32>();
+        column.iter().map(|value| value.unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(text("UserPrincipalName"), ["a", "d"]);
+    assert_eq!(text(ADDITIONAL_FIELDS), [r#"{"userPrincipalName":"b"}"#, r#"{"userPrincipalName":"c"}"#]);
+}
+
+#[test]
 fn a_value_that_loses_is_stored_under_its_own_name() {
     let rule: TableRule = toml::from_str("columns = { SourceIP = [\"a\", \"b\"] }").unwrap();
     let times = Times::without_proof(TimeOptions::default());

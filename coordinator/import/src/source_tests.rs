@@ -52,6 +52,15 @@ fn records_are_recognised_and_routed() {
 }
 
 #[test]
+fn a_field_that_is_unset_is_not_there() {
+    let text = "unset = [\"-\"]\nkind = \"status\"\n[[tables]]\ntable = \"Own\"\nhas = [\"src\"]";
+    let source = Source::parse("test", text, Tables::built_in()).unwrap();
+    let of = |src| record(&[("src", src), ("status", "NODATA")]);
+    assert!(matches!(source.route(&of("10.0.0.1"), None), Route::Row(0, "Own")));
+    assert_eq!(source.route(&of("-"), None), Route::SetAside("NODATA"));
+}
+
+#[test]
 fn most_records_decide_the_source_not_a_single_one() {
     let name_of = |records: &[Record<'_>], requested_table| {
         Sources::for_tests().of_records(records, requested_table).unwrap().name.clone()

@@ -3,7 +3,7 @@
 use super::messages;
 
 /// Magic bytes of binary formats, their descriptions, and how to convert them.
-const BINARY: [(&[u8], &str, &str); 9] = [
+const BINARY: [(&[u8], &str, &str); 8] = [
     (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it, and import its files"),
     (b"Rar!", "a RAR archive", "unpack it, and import its files"),
     (b"\x04\x22\x4d\x18", "compressed with LZ4", "decompress it with unlz4"),
@@ -13,7 +13,6 @@ const BINARY: [(&[u8], &str, &str); 9] = [
         "a Windows event log (EVTX)",
         "convert it to NDJSON, for instance with evtx_dump -o jsonl",
     ),
-    (b"Obj\x01", "Avro", "convert it to NDJSON or Parquet"),
     (b"ORC", "ORC", "convert it to Parquet"),
     (b"%PDF", "a PDF document", "export the records as CSV or JSON"),
     (b"SQLite format 3\0", "an SQLite database", "export its tables as CSV or NDJSON"),

@@ -6,6 +6,7 @@ use std::io;
 use hindcast_base::catch_panic::catch_panic_sync;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::avro::avro;
 use super::parquet_text;
 use super::streams::{Bytestream, piped, spooled};
 
@@ -22,7 +23,10 @@ pub(super) struct Format {
 }
 
 /// The formats.
-const FORMATS: [Format; 1] = [Format { name: "Parquet", magic: b"PAR1", read: parquet }];
+const FORMATS: [Format; 2] = [
+    Format { name: "Parquet", magic: b"PAR1", read: parquet },
+    Format { name: "Avro", magic: b"Obj\x01", read: avro },
+];
 
 /// The format of a file that begins with `head`.
 pub(super) fn format_of(head: &[u8]) -> Option<&'static Format> {

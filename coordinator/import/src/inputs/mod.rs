@@ -1,6 +1,7 @@
 //! Files to import: their location, the hash of their content, and their decompressed bytes.
 
 mod archive;
+mod avro;
 mod binary;
 mod layers;
 mod members;

@@ -1,13 +1,18 @@
-//! Converts rows of Parquet files to NDJSON, so that they are read like other records.
+//! Converts rows of Parquet and Avro files to NDJSON, so that they are read like other records.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray};
+use arrow::array::{
+    Array, AsArray, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray, UnionArray,
+};
 use arrow::datatypes::{DataType, FieldRef};
 use arrow::error::ArrowError;
-use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, LineDelimited, NullableEncoder};
+use arrow::json::writer::{
+    Encoder, EncoderFactory, EncoderOptions, LineDelimited, NullableEncoder, make_encoder,
+};
 use arrow::json::{Writer, WriterBuilder};
 
 /// A writer of rows as NDJSON. Binary values are written as text if they are text, otherwise in hexadecimal.
@@ -24,16 +29,40 @@ impl EncoderFactory for TextOfBytes {
         &self,
         _: &'a FieldRef,
         array: &'a dyn Array,
-        _: &'a EncoderOptions,
+        options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
             DataType::Binary => Box::new(Bytes(array.as_binary::<i32>())),
             DataType::LargeBinary => Box::new(Bytes(array.as_binary::<i64>())),
             DataType::BinaryView => Box::new(Bytes(array.as_binary_view())),
             DataType::FixedSizeBinary(_) => Box::new(Bytes(array.as_fixed_size_binary())),
+            DataType::Union(fields, _) => {
+                let array = array.as_union();
+                let of_type = |(id, field)| {
+                    make_encoder(field, array.child(id).as_ref(), options).map(|encoder| (id, encoder))
+                };
+                let types = fields.iter().map(of_type).collect::<Result<_, _>>()?;
+                Box::new(Union { array, types })
+            }
             _ => return Ok(None),
         };
         Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
+    }
+}
+
+/// Values of several types, which Avro's unions have.
+struct Union<'a> {
+    array: &'a UnionArray,
+    types: HashMap<i8, NullableEncoder<'a>>,
+}
+
+impl Encoder for Union<'_> {
+    fn encode(&mut self, index: usize, out: &mut Vec<u8>) {
+        let place = self.array.value_offset(index);
+        match self.types.get_mut(&self.array.type_id(index)) {
+            Some(encoder) if !encoder.is_null(place) => encoder.encode(place, out),
+            _ => out.extend_from_slice(b"null"),
+        }
     }
 }
 
@@ -80,7 +109,7 @@ impl<A: Values> Encoder for Bytes<'_, A> {
 
 /// Bytes as text if they are UTF-8 without control characters, without the NUL bytes that pad a fixed size; otherwise
 /// in hexadecimal.
-fn format_value(bytes: &[u8]) -> String {
+pub(super) fn format_value(bytes: &[u8]) -> String {
     let filled = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let is_text =
         |text: &&str| !text.chars().any(|character| character.is_control() && !character.is_whitespace());
