@@ -37,6 +37,7 @@ mod import_pan_os;
 mod import_records;
 mod import_sources;
 mod import_times;
+mod import_vendors;
 mod import_watch;
 mod investigate;
 mod investigate_real;

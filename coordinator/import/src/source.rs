@@ -36,6 +36,9 @@ pub(super) struct Source {
     /// How lines become records, if they are neither JSON, CEF nor CSV with a header.
     #[serde(default)]
     pub(super) lines: Option<Arc<LineFormat>>,
+    /// Further forms of its lines, for those of which the forms before find no message.
+    #[serde(default)]
+    other_lines: Vec<LineFormat>,
     /// Lists whose elements are records.
     #[serde(default)]
     pub(super) each: Option<Each>,
@@ -212,6 +215,9 @@ impl Source {
         let mut source: Source =
             toml::from_str(text).map_err(|error| Error::Invalid(format!("{name}: {error}")))?;
         source.name = name.to_owned();
+        if let Some(first) = source.lines.as_mut().and_then(Arc::get_mut) {
+            first.others = std::mem::take(&mut source.other_lines);
+        }
         source.known = known;
         source.named = source.tables.iter().flat_map(TableRule::named).cloned().collect();
         let paths = source.named.iter().filter(|name| name.contains('.')).cloned();

@@ -10,7 +10,6 @@ mod patterns;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use regex::Regex;
 use serde::Deserialize;
 
 use super::built_in::Sources;
@@ -27,9 +26,11 @@ use patterns::Pattern;
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Written")]
 pub(super) struct LineFormat {
-    /// Matches where the message begins.
-    begins: Regex,
+    /// Matches where the message begins. Its groups are fields; its group `message` is the message, if it has one.
+    begins: Pattern,
     message: Message,
+    /// Further forms, for lines of which this one finds no message.
+    pub(super) others: Vec<LineFormat>,
 }
 
 /// How messages are written.
@@ -39,6 +40,8 @@ enum Message {
     Leef,
     Cells(Cells),
     Patterns(Vec<Pattern>),
+    /// Messages of other programs: only the groups of where they begin.
+    Aside,
 }
 
 /// The part `[lines]` of a source.
@@ -80,6 +83,14 @@ enum Written {
         matches: Vec<String>,
         /// The first that matches a message gives its fields.
         patterns: Vec<String>,
+        /// Parts of them that have names.
+        #[serde(default)]
+        parts: BTreeMap<String, String>,
+    },
+    /// Messages of other programs in the same file, which have no more fields.
+    Aside {
+        /// Expressions for the start of a message.
+        matches: Vec<String>,
     },
 }
 
@@ -110,22 +121,29 @@ impl TryFrom<Written> for LineFormat {
             Written::Cells { matches, delimiter, by, names } => {
                 (matches, Message::Cells(Cells { delimiter: byte(delimiter)?, by, names }))
             }
-            Written::Patterns { matches, patterns } => {
-                let patterns = patterns.iter().map(|text| Pattern::parse(text));
+            Written::Aside { matches } => (matches, Message::Aside),
+            Written::Patterns { matches, patterns, parts } => {
+                let patterns = patterns.iter().map(|text| Pattern::parse(&patterns::expanded(text, &parts)?));
                 (matches, Message::Patterns(patterns.collect::<Result<_, _>>()?))
             }
         };
         let any: Vec<String> = matches.iter().map(|text| format!("(?:{text})")).collect();
-        let begins = Regex::new(&any.join("|")).map_err(|error| error.to_string())?;
-        Ok(Self { begins, message })
+        Ok(Self { begins: Pattern::parse(&any.join("|"))?, message, others: Vec::new() })
     }
 }
 
 impl LineFormat {
+    /// The first form that finds a message in `text`, and where the message begins.
+    fn find(&self, text: &str) -> Option<(&Self, usize)> {
+        let own = self.begins.regex.find(text).map(|found| (self, found.start()));
+        own.or_else(|| self.others.iter().find_map(|other| other.find(text)))
+    }
+
     /// Whether a line has a message of the source, alone or after a syslog header.
     pub(super) fn takes(&self, line: &[u8]) -> bool {
         let Ok(text) = text_of(line) else { return false };
-        self.begins.find(&text).is_some_and(|found| header::is_header(&text[..found.start()]))
+        let found = self.find(&text).filter(|(form, _)| !matches!(form.message, Message::Aside));
+        found.is_some_and(|(_, start)| header::is_header(&text[..start]))
     }
 
     /// Adds the fields of the line `text` to `record`.
@@ -134,14 +152,16 @@ impl LineFormat {
     /// Why it is not a line of the source.
     pub(super) fn read<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
         let text = text.trim_end();
-        let found = self.begins.find(text).ok_or("is not a message of the source")?;
-        let (header, message) = text.split_at(found.start());
+        let (form, start) = self.find(text).ok_or("is not a message of the source")?;
+        let (header, message) = text.split_at(start);
         header::read(header, record);
-        match &self.message {
+        let message = form.begins.push(text, record).unwrap_or(message);
+        match &form.message {
             Message::Pairs(pairs) => pairs.read(message, record),
             Message::Leef => leef::read(message, record)?,
             Message::Cells(cells) => cells.read(message, record)?,
             Message::Patterns(patterns) => patterns::read(patterns, message, record)?,
+            Message::Aside => {}
         }
         Ok(())
     }

@@ -25,8 +25,13 @@ impl Pairs {
             let before = &rest[..assign];
             let key_start = before.rfind(|c: char| self.is_between(c)).map_or(0, |at| at + 1);
             push_rest(&before[..key_start], record);
-            let key = &before[key_start..];
+            // A list of Check Point has a second colon.
+            let key = before[key_start..].trim().trim_start_matches('[');
             let value = &rest[assign + 1..];
+            let value = value
+                .strip_prefix(char::from(self.assign))
+                .filter(|text| text.starts_with('"'))
+                .unwrap_or(value);
             let (value, behind) = match value.strip_prefix('"') {
                 Some(quoted) => self.quoted(quoted),
                 None => {
@@ -42,23 +47,26 @@ impl Pairs {
         push_rest(rest, record);
     }
 
+    /// Whether a character ends a key or a value. Only a delimiter that is no space allows spaces in keys.
     fn is_between(self, character: char) -> bool {
-        character.is_whitespace() || character == char::from(self.delimiter)
+        character == char::from(self.delimiter) || (self.delimiter == b' ' && character.is_whitespace())
     }
 
-    /// Length of an unquoted value at the start of `text`.
+    /// Length of an unquoted value at the start of `text`: up to a delimiter that is before a key, or is the end.
     fn value_end(self, text: &str) -> usize {
-        if self.delimiter != b' ' {
-            return memchr::memchr(self.delimiter, text.as_bytes()).unwrap_or(text.len());
-        }
-        let mut space = text.find([' ', '\t']);
-        while let Some(at) = space {
-            let word = text[at..].trim_start();
-            let key = word.bytes().take_while(|b| b.is_ascii_alphanumeric() || b"_.-[]/".contains(b)).count();
-            if key > 0 && word.as_bytes().get(key) == Some(&self.assign) {
+        let may_be_key = |byte: &u8| {
+            byte.is_ascii_alphanumeric()
+                || b"_.-[]/".contains(byte)
+                || (*byte == b' ' && self.delimiter != b' ')
+        };
+        let mut end = text.find(|c: char| self.is_between(c));
+        while let Some(at) = end {
+            let word = text[at + 1..].trim_start();
+            let key = word.bytes().take_while(may_be_key).count();
+            if word.is_empty() || (key > 0 && word.as_bytes().get(key) == Some(&self.assign)) {
                 return at;
             }
-            space = text[at + 1..].find([' ', '\t']).map(|next| at + 1 + next);
+            end = text[at + 1..].find(|c: char| self.is_between(c)).map(|next| at + 1 + next);
         }
         text.len()
     }

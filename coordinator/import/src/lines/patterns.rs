@@ -1,6 +1,7 @@
 //! Messages that regular expressions with named groups take apart.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use regex::Regex;
 
@@ -9,8 +10,24 @@ use super::super::format::Record;
 /// An expression, and the names of its groups.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    regex: Regex,
+    pub(super) regex: Regex,
     names: Vec<(usize, String)>,
+}
+
+/// `text` with its parts: `%{name:argument}` stands for the part of that name, in which `@` stands for the argument.
+///
+/// # Errors
+/// A part does not exist, or contains itself.
+pub(super) fn expanded(text: &str, parts: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut text = text.to_owned();
+    for _ in 0..1_000 {
+        let Some((before, rest)) = text.split_once("%{") else { return Ok(text) };
+        let (name, behind) = rest.split_once('}').ok_or_else(|| format!("{rest:?} has no }}"))?;
+        let (name, argument) = name.split_once(':').unwrap_or((name, ""));
+        let part = parts.get(name).ok_or_else(|| format!("there is no part {name:?}"))?;
+        text = format!("{before}{}{behind}", part.replace('@', argument));
+    }
+    Err("a part contains itself".to_owned())
 }
 
 impl Pattern {
@@ -23,6 +40,23 @@ impl Pattern {
         let names = regex.capture_names().enumerate();
         let names = names.filter_map(|(group, name)| Some((group, name?.to_owned()))).collect();
         Ok(Self { regex, names })
+    }
+
+    /// Adds the groups of a match in `text` to `record`. The group `message` is returned instead.
+    pub(super) fn push<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Option<&'a str> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let groups = self.regex.captures(text)?;
+        let mut message = None;
+        for (group, name) in &self.names {
+            match groups.get(*group).map_or("", |value| value.as_str()) {
+                "" => {}
+                value if name == "message" => message = Some(value),
+                value => record.push((Cow::Borrowed(name.as_str()), Cow::Borrowed(value))),
+            }
+        }
+        message
     }
 }
 
@@ -37,12 +71,6 @@ pub(super) fn read<'a>(
 ) -> Result<(), String> {
     // A search without groups fails fast, and most patterns fail.
     let first = patterns.iter().find(|pattern| pattern.regex.is_match(text));
-    let found = first.and_then(|pattern| Some((pattern, pattern.regex.captures(text)?)));
-    let (pattern, groups) = found.ok_or("is in no form that the source knows")?;
-    for (group, name) in &pattern.names {
-        if let Some(value) = groups.get(*group).filter(|value| !value.is_empty()) {
-            record.push((Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
-        }
-    }
+    first.ok_or("is in no form that the source knows")?.push(text, record);
     Ok(())
 }

@@ -55,8 +55,11 @@ fn leef_has_the_delimiter_that_it_states_or_uses() {
             "{text}"
         );
     }
-    let bars = fields(leef, "<14>Jan  5 08:00:00 fw LEEF:1.0|V|P|1|e|cat=TRAFFIC|msg=a|b|URL=\"x|y\"|empty=\"\"|src=10.1.1.5|")
-        .unwrap();
+    let bars = fields(
+        leef,
+        "<14>Jan  5 08:00:00 fw LEEF:1.0|V|P|1|e|cat=TRAFFIC|msg=a|b|URL=\"x|y\"|empty=\"\"|src=10.1.1.5|",
+    )
+    .unwrap();
     assert_eq!(bars[7..], ["cat=TRAFFIC", "msg=a|b", "URL=x|y", "src=10.1.1.5"]);
     assert!(fields(leef, "LEEF:1.0|V|P").unwrap_err().contains("five header fields"));
 }
@@ -91,6 +94,31 @@ fn the_first_pattern_that_matches_gives_the_fields() {
     assert_eq!(fields(patterns, "%X-2: u").unwrap(), ["id=2"]);
     assert_eq!(fields(patterns, "%X-: u").unwrap_err(), "is in no form that the source knows");
     assert_eq!(fields(patterns, "other").unwrap_err(), "is not a message of the source");
+}
+
+#[test]
+fn groups_of_where_a_message_begins_are_fields() {
+    let pairs =
+        "format = \"pairs\"\nmatches = ['%X-(?<id>\\d): (?<message>.*)']\nassign = \":\"\ndelimiter = \",\"";
+    assert_eq!(
+        fields(pairs, "<1>fw : %X-1: A B: x, y, C:: d: e, Agent: z (a, like b) c,").unwrap(),
+        ["id=1", "A B=x, y", "C=: d: e", "Agent=z (a, like b) c"]
+    );
+    let aside = "format = \"aside\"\nmatches = ['(?<program>\\w+)\\[']";
+    assert_eq!(fields(aside, "Jan  5 08:00:00 fw dhcpd[1]: x").unwrap()[2..], ["program=dhcpd"]);
+}
+
+#[test]
+fn patterns_have_parts_with_an_argument() {
+    let patterns = "format = \"patterns\"\nmatches = ['X']\npatterns = ['^X %{end:src} %{end:dst}']\n[parts]\nend = '(?<@>%{ip})/(?<@_port>\\d+)'\nip = '[\\d.]+'";
+    let wanted = ["src=192.0.2.1", "src_port=5", "dst=192.0.2.2", "dst_port=53"];
+    assert_eq!(fields(patterns, "X 192.0.2.1/5 192.0.2.2/53").unwrap(), wanted);
+    for (parts, part) in [("end = '%{end}'", "contains itself"), ("x = ''", "there is no part \"end\"")] {
+        let lines =
+            format!("format = \"patterns\"\nmatches = ['X']\npatterns = ['%{{end}}']\n[parts]\n{parts}");
+        let error = fields(&lines, "X").unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 #[test]
