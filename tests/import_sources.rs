@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
@@ -133,7 +134,7 @@ fn sensor_cases() -> Vec<Case> {
             name: "winlogbeat.ndjson",
             text: r#"{"@timestamp":"2026-01-05T08:00:01Z","winlog":{"channel":"Microsoft-Windows-Sysmon/Operational","event_id":1,"provider_name":"Microsoft-Windows-Sysmon","computer_name":"ws-1.corp.example","event_data":{"UtcTime":"2026-01-05 08:00:00.000","Image":"C:\\Tools\\rclone.exe","CommandLine":"rclone copy x y","User":"CORP\\ada","ProcessId":"7","ParentProcessId":"3","ParentImage":"C:\\Windows\\cmd.exe"}}}"#
                 .to_owned() + "\n",
-            source: "sysmon",
+            source: "windows-events",
             table: "DeviceProcessEvents",
             row: &[
                 ("Timestamp", "2026-01-05T08:00:00Z"),
@@ -148,9 +149,13 @@ fn sensor_cases() -> Vec<Case> {
 }
 
 /// The first row of a table, with all columns as text and without nulls.
-fn first_row(place: &Place, table: &str) -> BTreeMap<String, String> {
+pub fn first_row(place: &Place, table: &str) -> BTreeMap<String, String> {
     let date = place.lake().join(table).join("date=2026-01-05");
-    let file = fs::read_dir(&date).expect("a date").next().expect("a file").expect("an entry").path();
+    row_of(&fs::read_dir(&date).expect("a date").next().expect("a file").expect("an entry").path())
+}
+
+/// The first row of a file of a table, likewise.
+pub fn row_of(file: &Path) -> BTreeMap<String, String> {
     let reader = ParquetRecordBatchReader::try_new(fs::File::open(file).expect("opened"), 1);
     let batch = reader.expect("a reader").next().expect("a row").expect("a row");
     let schema = batch.schema();

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod azure_store;
+mod event_log;
 mod faulty_store;
 mod listeners;
 mod location_database;
@@ -76,3 +77,4 @@ mod undecodable_schema;
 mod unwritable_state;
 mod view_pages;
 mod watchlists;
+mod windows_events;

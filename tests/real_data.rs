@@ -214,7 +214,7 @@ fn the_recorded_implant_has_the_lowest_jitter() {
     let Some(samples) = samples() else { return };
     let file = "otrf/empire_dllinjection_LoadLibrary_CreateRemoteThread.zip";
     let (place, report) = imported(&samples, file, "--table CommonSecurityLog");
-    assert_eq!(report["files"][0]["source"], "sysmon");
+    assert_eq!(report["files"][0]["source"], "windows-events");
     let config = place.path("sysmon.toml");
     let text = "[firewall]\nvendor = \"Microsoft\"\n[network]\ndeclared_external = [\"10.10.10.5/32\"]\n";
     fs::write(&config, text).expect("written");

@@ -17,6 +17,8 @@ use super::wrapped::Wrapped;
 /// The built-in sources, in the order in which they are tried.
 const BUILT_IN: &[(&str, &str)] = &[
     ("defender-stream", include_str!("../data/defender-stream.toml")),
+    // Before the exports of workspaces, which may be events too.
+    ("windows-events", include_str!("../data/windows-events.toml")),
     ("office-audit", include_str!("../data/office-audit.toml")),
     ("cef", include_str!("../data/cef.toml")),
     ("pan-os", include_str!("../data/pan-os.toml")),
@@ -42,8 +44,6 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("monitor-export", include_str!("../data/monitor-export.toml")),
     ("entra-download", include_str!("../data/entra-download.toml")),
     ("portal-csv", include_str!("../data/portal-csv.toml")),
-    // After the exports of workspaces, whose tables of Windows events have the same fields.
-    ("sysmon", include_str!("../data/sysmon.toml")),
     ("common-security-log", include_str!("../data/common-security-log.toml")),
     // LEEF of products that no source before it takes.
     ("leef", include_str!("../data/leef.toml")),

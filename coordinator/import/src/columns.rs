@@ -61,7 +61,7 @@ impl Builder {
                 true
             }
             Builder::Integer(builder) => {
-                let parsed = value.and_then(integer_of_text);
+                let parsed = value.and_then(|text| integer_of_text(text).or_else(|| integer_of_hex(text)));
                 builder.append_option(parsed);
                 parsed.is_some() || is_blank
             }
@@ -81,6 +81,12 @@ impl Builder {
             Builder::Time(mut builder) => Arc::new(builder.finish().with_timezone("UTC")),
         }
     }
+}
+
+/// The number that a text such as `0x1f4` states, as Windows writes ids of processes and sessions.
+fn integer_of_hex(text: &str) -> Option<i64> {
+    let digits = text.trim().strip_prefix("0x")?;
+    u64::from_str_radix(digits, 16).ok().map(u64::cast_signed)
 }
 
 /// The Arrow type in which a column is written.
@@ -108,11 +114,20 @@ mod tests {
 
     #[test]
     fn integers_are_read_and_other_text_is_reported() {
-        let values = [Some("42"), Some(" 7.0 "), Some("4.5"), Some("many"), Some(" "), None];
+        let values = [
+            Some("42"),
+            Some(" 7.0 "),
+            Some("4.5"),
+            Some("many"),
+            Some(" "),
+            None,
+            Some("0x1F4"),
+            Some("0x"),
+        ];
         let (are_read, integers) = column(ColumnKind::Integer, 1, &values);
-        assert_eq!(are_read, [true, true, false, false, true, true]);
+        assert_eq!(are_read, [true, true, false, false, true, true, true, false]);
         let integers = integers.as_primitive::<Int64Type>();
-        let wanted = [None, Some(42), Some(7), None, None, None, None];
+        let wanted = [None, Some(42), Some(7), None, None, None, None, Some(500), None];
         assert_eq!(integers.iter().collect::<Vec<_>>(), wanted);
     }
 

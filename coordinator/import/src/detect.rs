@@ -7,6 +7,7 @@ use super::encoding::text_of;
 use super::format::{FileFormat, Kind, Record, document_in};
 use super::framing::{Framing, Shape, lines};
 use super::lines::Lines;
+use super::windows::xml;
 use super::zeek::ZeekHeader;
 use super::{documents, json, messages, octet_counted, unsupported};
 
@@ -56,6 +57,9 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
 
     if most(&is_document) {
         return header_free(by_line(Shape::Lines), Kind::Json);
+    }
+    if xml::begins_with_event(sample.text) || most(&xml::is_event_line) {
+        return header_free(Shape::Events, Kind::Event);
     }
     let is_cef = most(&messages::contains_message) || (!is_octet_counted && are_messages(sample));
     let text_lines = match is_cef || has_known_header(sample, sources) {

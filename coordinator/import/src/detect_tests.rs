@@ -13,6 +13,7 @@ fn detected(text: &str, source: Option<&str>) -> Result<(Shape, &'static str, us
         Kind::Cef => "cef",
         Kind::Zeek(_) => "zeek",
         Kind::Lines(_) => "lines",
+        Kind::Event => "event",
     };
     Ok((format.framing.shape, kind, header_bytes))
 }

@@ -4,6 +4,7 @@
 use super::built_in::Sources;
 use super::format::{FileFormat, Kind, Record};
 use super::source::Source;
+use super::windows::Events;
 use super::{detect, messages};
 
 /// Other sources that are named.
@@ -76,7 +77,8 @@ impl Fit {
             let lacks = lacks.into_iter().cloned().collect();
             Self { fields_found: found.len(), lacks, set: set.clone(), records: 0 }
         };
-        let nearest = source.recognised_by.iter().map(fit);
+        let event_sets = source.events.iter().flat_map(Events::sets);
+        let nearest = source.recognised_by.iter().chain(event_sets).map(fit);
         let nearest = nearest.min_by_key(|fit| (fit.lacks.len(), std::cmp::Reverse(fit.fields_found)));
         let records = records.iter().filter(|record| source.is_recognised(record)).count();
         Self { records, ..nearest.unwrap_or_default() }

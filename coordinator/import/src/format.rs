@@ -11,6 +11,7 @@ use super::framing::{Framed, Framing};
 use super::json;
 use super::lines::Lines;
 use super::messages;
+use super::windows::xml;
 use super::wrapped::Wrapped;
 use super::zeek::ZeekHeader;
 
@@ -45,6 +46,8 @@ pub(super) enum Kind {
     Zeek(ZeekHeader),
     /// Lines of text, as a source says.
     Lines(Lines),
+    /// A Windows event in XML.
+    Event,
 }
 
 impl FileFormat {
@@ -101,6 +104,7 @@ impl FileFormat {
             Kind::Csv { header, delimiter } => csv_cells(text, *delimiter, header, record),
             Kind::Zeek(header) => header.row(text, record),
             Kind::Lines(lines) => lines.format.read(text, record),
+            Kind::Event => xml::read(text, record),
         }
     }
 

@@ -1,7 +1,8 @@
-//! Cuts text into records without parsing them: lines, CEF messages, octet-counted records, CSV, or JSON documents.
+//! Cuts text into records without parsing them: lines, CEF messages, octet-counted records, CSV, JSON documents, or events.
 
 use super::messages::{self, Gathering};
 use super::rejects::Reject;
+use super::windows::xml;
 use super::{csv_records, documents, octet_counted};
 
 /// Position of a record in a block.
@@ -66,6 +67,8 @@ pub(super) enum Shape {
     },
     /// JSON objects of any number of lines, alone or in arrays.
     Documents,
+    /// Windows events in XML, alone or in a list.
+    Events,
 }
 
 impl Framing {
@@ -86,6 +89,7 @@ impl Framing {
                 csv_records::records(text, is_last, line_end, cells, delimiter)
             }
             Shape::Documents => documents::documents(text, is_last, line_end),
+            Shape::Events => xml::events(text, is_last, line_end),
         }
     }
 

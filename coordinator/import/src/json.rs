@@ -21,12 +21,15 @@ pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), Str
     read.map_err(|error| format!("is not a JSON object: {}", message_of(&error)))
 }
 
-/// Shapes a record as its source says: renames fields, adds fields within objects by their paths, flattens objects, and
-/// makes fields of others.
+/// Shapes a record as its source says: brings events of Windows to the same fields, renames fields, adds fields within
+/// objects by their paths, flattens objects, and makes fields of others.
 ///
 /// # Errors
 /// Which object can't be read, or which name is ambiguous.
 pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), String> {
+    if let Some(events) = &source.events {
+        events.shape(record)?;
+    }
     rename(record, &source.renames);
     add_paths(record, &source.paths)?;
     flatten(record, &source.flatten, source)?;

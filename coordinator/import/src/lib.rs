@@ -38,6 +38,7 @@ mod source_docs;
 mod times;
 mod unsupported;
 mod watch;
+mod windows;
 mod wrapped;
 mod zeek;
 

@@ -235,7 +235,7 @@ impl<'p> Parser<'p> {
             Entry::Vacant(entry) => {
                 let (rule, unset) = (&self.source.tables[rule], &self.source.unset);
                 let rows = Rows::new(&entry.key().0, rule, unset, self.times, self.source.known);
-                entry.insert(rows)
+                entry.insert(if self.requested_table.is_some() { rows.with_all_fields() } else { rows })
             }
         }
     }

@@ -183,6 +183,7 @@ fn framing_of(format: &FileFormat) -> String {
         Shape::OctetCounted { .. } => "records after their length (octet counting)",
         Shape::Csv { .. } => "CSV records",
         Shape::Documents => "JSON documents, of any number of lines",
+        Shape::Events => "events in XML",
     };
     let end = match format.framing.line_end {
         b'\r' => "CR",
@@ -200,6 +201,7 @@ fn format_of(format: &FileFormat) -> String {
             format!("CSV with {} columns, separated by {delimiter:?}", header.len())
         }
         Kind::Cef => "CEF".to_owned(),
+        Kind::Event => "Windows events in XML".to_owned(),
         Kind::Zeek(_) => "tab-separated Zeek log".to_owned(),
         Kind::Lines(lines) => format!("text as {} writes it", lines.source.name),
     };

@@ -45,6 +45,8 @@ pub(super) struct Rows<'r> {
     spec: Option<&'static TableSpec>,
     columns: Vec<Column>,
     by_name: HashMap<String, usize>,
+    /// Whether rows have the fields that the rule leaves out.
+    has_all_fields: bool,
     /// The columns of each field; none if the table has no column for it.
     targets: HashMap<String, Arc<[Target]>>,
     in_order: Vec<(String, Arc<[Target]>)>,
@@ -98,6 +100,7 @@ impl<'r> Rows<'r> {
             spec: known.by_name(table),
             columns: Vec::new(),
             by_name: HashMap::new(),
+            has_all_fields: false,
             targets: HashMap::new(),
             in_order: Vec::new(),
             candidates: Candidates::new(),
@@ -119,6 +122,15 @@ impl<'r> Rows<'r> {
             rows.column(column, false);
         }
         rows
+    }
+
+    /// The same, with all fields of records, because no other table has their rows.
+    pub(super) fn with_all_fields(self) -> Self {
+        Self { has_all_fields: true, ..self }
+    }
+
+    fn is_left_out(&self, field: &str) -> bool {
+        !self.has_all_fields && self.rule.leaves_out.contains(field)
     }
 
     /// Adds a record as a row.
@@ -158,7 +170,7 @@ impl<'r> Rows<'r> {
         self.candidates.clear();
         self.extras.clear();
         for (place, (name, value)) in record.iter().enumerate() {
-            if self.unset.iter().any(|unset| unset == value) {
+            if self.unset.iter().any(|unset| unset == value) || self.is_left_out(name) {
                 continue;
             }
             let targets = self.targets_of(place, name)?;

@@ -13,6 +13,7 @@ use super::format::Record;
 use super::json;
 use super::lines::LineFormat;
 use super::made::Template;
+use super::windows::Events;
 
 /// One source.
 #[derive(Debug, Deserialize)]
@@ -30,6 +31,9 @@ pub(super) struct Source {
     /// Sets of fields, by names or paths. A record with all fields of one set is from this source.
     #[serde(default)]
     pub(super) recognised_by: Vec<Vec<String>>,
+    /// How records are events of Windows.
+    #[serde(default)]
+    pub(super) events: Option<Events>,
     /// Whether records are CEF messages, even if the text looks like another format.
     #[serde(default)]
     pub(super) is_cef: bool,
@@ -111,12 +115,18 @@ pub(super) struct TableRule {
     /// Fields whose objects are replaced by their fields in the records that the rule takes.
     #[serde(default)]
     pub(super) flatten: Vec<String>,
+    /// Fields that are not stored, because another row of the record has them.
+    #[serde(default)]
+    pub(super) leaves_out: BTreeSet<String>,
     /// Fields a record must have.
     #[serde(default)]
     pub(super) has: Vec<String>,
     /// Fields, and the values of which each must have one.
     #[serde(default)]
     pub(super) when: BTreeMap<String, Vec<String>>,
+    /// Fields, and values of which none may be theirs.
+    #[serde(default)]
+    unless: BTreeMap<String, Vec<String>>,
     /// Fields that may hold the row's time, the best first.
     #[serde(default)]
     pub(super) time: Vec<String>,
@@ -236,7 +246,9 @@ impl Source {
 
     /// Whether a record has all fields of one of the sets by which the source is recognised.
     pub(super) fn is_recognised(&self, record: &Record<'_>) -> bool {
-        self.recognised_by.iter().any(|set| set.iter().all(|name| Self::has_field(record, name)))
+        let are_events = self.events.as_ref().is_some_and(|events| events.are_in(record));
+        are_events
+            || self.recognised_by.iter().any(|set| set.iter().all(|name| Self::has_field(record, name)))
     }
 
     /// Whether a record has a field, by its name or path.
@@ -345,7 +357,12 @@ impl TableRule {
     /// The fields that the rule names.
     fn named(&self) -> impl Iterator<Item = &String> {
         let columns = self.columns.values().flat_map(OneOrMore::all);
-        columns.chain(&self.time).chain(&self.has).chain(self.when.keys()).chain(&self.named_by)
+        columns
+            .chain(&self.time)
+            .chain(&self.has)
+            .chain(self.when.keys())
+            .chain(self.unless.keys())
+            .chain(&self.named_by)
     }
 
     fn takes(&self, record: &Record<'_>, unset: &[String]) -> bool {
@@ -354,7 +371,7 @@ impl TableRule {
         let is = |(field, values): (&String, &Vec<String>)| {
             field_value(record, field).is_some_and(|value| values.iter().any(|wanted| wanted == value))
         };
-        self.has.iter().all(has) && self.when.iter().all(is)
+        self.has.iter().all(has) && self.when.iter().all(is) && !self.unless.iter().any(is)
     }
 
     fn name_in<'r>(&'r self, record: &'r Record<'_>) -> Option<&'r str> {

@@ -68,14 +68,16 @@ fn most_records_decide_the_source_not_a_single_one() {
     let plain = record(&[("TimeGenerated", "2026-01-05T08:00:00Z"), ("SourceIP", "10.0.0.1")]);
     let mut odd = plain.clone();
     odd.push((Cow::Borrowed("Event"), Cow::Borrowed("{\"System\":{}}")));
-    assert_eq!(name_of(&[odd.clone()], None), "sysmon");
+    assert_eq!(name_of(&[odd.clone()], None), "windows-events");
     assert_eq!(name_of(&[plain.clone(), odd, plain.clone()], None), "generic");
     assert_eq!(name_of(&[record(&[("Event", "login"), ("User", "ada")])], None), "generic");
     let windows = [("EventID", "4688"), ("Channel", "Security")];
-    assert_eq!(name_of(&[record(&windows)], None), "sysmon");
-    assert_eq!(name_of(&[record(&windows)], Some("SecurityEvent")), "generic");
-    let exported = [("TenantId", "t"), ("EventID", "4688"), ("Channel", "Security")];
-    assert_eq!(name_of(&[record(&exported)], None), "portal-csv");
+    assert_eq!(name_of(&[record(&windows)], None), "windows-events");
+    assert_eq!(name_of(&[record(&windows)], Some("SecurityEvent")), "windows-events");
+    let exported =
+        [("TenantId", "t"), ("EventID", "4688"), ("Channel", "Security"), ("Type", "SecurityEvent")];
+    assert_eq!(name_of(&[record(&exported)], None), "windows-events");
+    assert_eq!(name_of(&[record(&exported[..3])], None), "portal-csv");
     let cef = record(&[("CEFVersion", "0"), ("DeviceVendor", "V")]);
     assert_eq!(name_of(&[cef], Some("MyFirewall")), "cef");
 }

@@ -3,16 +3,11 @@
 use super::messages;
 
 /// Magic bytes of binary formats, their descriptions, and how to convert them.
-const BINARY: [(&[u8], &str, &str); 8] = [
+const BINARY: [(&[u8], &str, &str); 7] = [
     (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it, and import its files"),
     (b"Rar!", "a RAR archive", "unpack it, and import its files"),
     (b"\x04\x22\x4d\x18", "compressed with LZ4", "decompress it with unlz4"),
     (b"PK\x03\x04", "a zip archive within an archive", "unpack it, and import its files"),
-    (
-        b"ElfFile\0",
-        "a Windows event log (EVTX)",
-        "convert it to NDJSON, for instance with evtx_dump -o jsonl",
-    ),
     (b"ORC", "ORC", "convert it to Parquet"),
     (b"%PDF", "a PDF document", "export the records as CSV or JSON"),
     (b"SQLite format 3\0", "an SQLite database", "export its tables as CSV or NDJSON"),
@@ -117,7 +112,7 @@ mod tests {
             ("Jan  5 08:00:00 host sshd[1]: Accepted publickey for ada, from 198.51.100.4", "syslog"),
             ("<166>Jan 05 2026 08:00:00 asa1 : %ASA-6-302014: Teardown TCP connection", "syslog"),
             ("2 123456789012 eni-1 10.1.1.5 203.0.113.9 55113 443 6", "spaces"),
-            ("<Event xmlns=\"x\"><System/></Event>", "XML"),
+            ("<html><body/></html>", "XML"),
             ("#Fields: date time s-ip", "W3C"),
             ("2026-01-05T08:00:00Z,10.1.1.5,203.0.113.9,443", "header"),
         ] {
@@ -133,7 +128,7 @@ mod tests {
         ] {
             assert_eq!(lines(&[header.as_bytes(), b"2026-01-05 08:00:00,1,2"]), None, "{header}");
         }
-        assert!(binary(b"ElfFile\0\0\0").is_some_and(|reason| reason.contains("evtx_dump")));
+        assert!(binary(b"SQLite format 3\0").is_some_and(|reason| reason.contains("export its tables")));
         assert!(binary(b"\x01\x02\x03abc").is_some() && binary("größe\t\"x\"\r\n\0".as_bytes()).is_none());
     }
 }

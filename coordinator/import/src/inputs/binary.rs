@@ -7,6 +7,7 @@ use hindcast_base::catch_panic::catch_panic_sync;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::avro::avro;
+use super::super::windows::evtx;
 use super::parquet_text;
 use super::streams::{Bytestream, piped, spooled};
 
@@ -23,9 +24,10 @@ pub(super) struct Format {
 }
 
 /// The formats.
-const FORMATS: [Format; 2] = [
+const FORMATS: [Format; 3] = [
     Format { name: "Parquet", magic: b"PAR1", read: parquet },
     Format { name: "Avro", magic: b"Obj\x01", read: avro },
+    Format { name: "a Windows event log (EVTX)", magic: b"ElfFile\0", read: evtx::as_xml },
 ];
 
 /// The format of a file that begins with `head`.

@@ -29,7 +29,7 @@ use members::{Parked, Place};
 use object::{Object, ObjectReader};
 
 pub(super) use layers::Layers;
-pub(super) use streams::{Bytestream, peeked, read_up_to};
+pub(super) use streams::{Bytestream, peeked, piped, read_up_to};
 
 /// An object at one of the places that the user names.
 pub(super) type Found = (Location, ObjectMeta);

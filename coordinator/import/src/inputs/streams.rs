@@ -59,7 +59,7 @@ pub(super) fn spooled(stream: &mut dyn Read) -> io::Result<File> {
 ///
 /// # Errors
 /// If there can be no pipe.
-pub(super) fn piped(
+pub(crate) fn piped(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> io::Result<Bytestream> {
     let (receiver, mut sender) = io::pipe()?;
