@@ -19,6 +19,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("defender-stream", include_str!("../data/defender-stream.toml")),
     // Before the exports of workspaces, which may be events too.
     ("windows-events", include_str!("../data/windows-events.toml")),
+    ("hayabusa", include_str!("../data/hayabusa.toml")),
     ("office-audit", include_str!("../data/office-audit.toml")),
     ("cef", include_str!("../data/cef.toml")),
     ("pan-os", include_str!("../data/pan-os.toml")),
