@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 
 use crate::import::traffic;
+use crate::object_stores::{BUCKET, Store};
 use crate::support::{Place, files_below};
 
 /// Longest wait for a line.
@@ -27,10 +28,15 @@ pub struct Watching {
 impl Watching {
     /// Watches `folder` every second.
     pub fn start(place: &Place, folder: &Path, arguments: &str) -> Self {
+        let (lake, folder) = (place.lake().display().to_string(), folder.display().to_string());
+        Self::start_with(&lake, &format!("{folder} {arguments}"), Vec::new())
+    }
+
+    fn start_with(lake: &str, arguments: &str, environment: Vec<(String, String)>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_hindcast"))
-            .args(["import", "--watch", "--every", "1s", "--lake"])
-            .args([&place.lake(), folder])
+            .args(["import", "--watch", "--every", "1s", "--lake", lake])
             .args(arguments.split_whitespace())
+            .envs(environment)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -152,7 +158,7 @@ fn a_broken_file_is_reported_once_until_it_changes_and_a_restart_repeats_nothing
     fs::write(folder.join("below/a.ndjson"), traffic(10, 0)).expect("written");
     fs::write(folder.join(".partial"), traffic(99, 0)).expect("written");
     let broken = folder.join("broken.bin");
-    fs::write(&broken, b"\0\x01\x02binary").expect("written");
+    fs::write(&broken, b"\x01\x02\x03abc").expect("written");
     let watching = Watching::start(&place, &folder, "");
     watching.wait_for(&["error: ", "broken.bin was not imported: "]);
     for (name, first) in [("b", 10), ("c", 20)] {
@@ -190,6 +196,24 @@ fn merging_keeps_up_with_many_small_imports() {
     assert_eq!(watching.stop(), Vec::<String>::new());
     assert_eq!(data_files(), 1);
     place.assert_traffic_once(90, "after merging");
+}
+
+#[test]
+fn objects_of_a_store_are_watched() {
+    let Some(store) = Store::start() else { return };
+    let (lake, logs) = (format!("s3://{BUCKET}/lake"), format!("s3://{BUCKET}/in"));
+    let start = || Watching::start_with(&lake, &logs, store.environment());
+    let watching = start();
+    store.put("in/h=08/PT1H.json", traffic(10, 0));
+    watching.wait_for(&["/in/h=08/PT1H.json (monitor-export): 10 of CommonSecurityLog"]);
+    store.put("in/h=08/PT1H.json", traffic(15, 0));
+    watching.wait_for(&["PT1H.json", "5 of", "from byte"]);
+    assert_eq!(watching.stop(), Vec::<String>::new());
+    let watching = start();
+    store.put("in/h=09/PT1H.json", traffic(5, 15));
+    let seen = watching.wait_for(&["PT1H.json"]);
+    assert!(seen.len() == 2 && seen[1].contains("/in/h=09/PT1H.json (monitor-export): 5 of"), "{seen:?}");
+    assert_eq!(watching.stop(), Vec::<String>::new());
 }
 
 #[test]

@@ -92,6 +92,12 @@ impl Store {
         }
     }
 
+    /// Puts an object at a path of the bucket.
+    pub fn put(&self, path: &str, content: String) {
+        let put = async { self.client().put(&path.into(), content.into_bytes().into()).await };
+        runtime().block_on(put).expect("put");
+    }
+
     /// All objects, in order of their paths; the tag of each is a hash of its content.
     fn objects(&self) -> Vec<ObjectMeta> {
         let client = self.client();

@@ -9,7 +9,11 @@ use super::source::field_value;
 /// missing. If another field is missing, there is no text. `{id:-5}` stands for the last five characters of a field.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Template(Vec<Part>);
+pub(super) struct Template {
+    /// As it is written.
+    pub(super) text: String,
+    parts: Vec<Part>,
+}
 
 #[derive(Debug)]
 struct Part {
@@ -58,7 +62,7 @@ impl TryFrom<String> for Template {
         }
         part.pieces.push(Piece::Text(rest.to_owned()));
         parts.push(part);
-        Ok(Self(parts))
+        Ok(Self { text, parts })
     }
 }
 
@@ -66,7 +70,7 @@ impl Template {
     /// The text of a record.
     pub(super) fn text_of(&self, record: &Record<'_>) -> Option<String> {
         let mut made = String::new();
-        for part in &self.0 {
+        for part in &self.parts {
             let before = made.len();
             let is_whole = part.pieces.iter().all(|piece| piece.write(record, &mut made).is_some());
             match (is_whole, part.is_optional) {

@@ -69,7 +69,7 @@ impl SourceDocs {
         Self {
             name: source.name.clone(),
             doc: source.doc.clone(),
-            text: source.tables.iter().map(rule_text).collect::<Vec<_>>().join("\n"),
+            text: source.tables.iter().map(rule_text).collect::<Vec<_>>().join("\n") + &made_text(source),
             tables: tables.join(", "),
             tried: (lines(|tried| &tried.version), lines(|tried| &tried.sample)),
         }
@@ -104,6 +104,14 @@ fn rule_text(rule: &TableRule) -> String {
     text
 }
 
+/// The fields that are made of others.
+fn made_text(source: &Source) -> String {
+    let made =
+        source.made.iter().map(|(field, template)| format!("{} is {}", code(field), code(&template.text)));
+    let made: Vec<String> = made.collect();
+    if made.is_empty() { String::new() } else { format!("\nFields made of others: {}.\n", made.join(", ")) }
+}
+
 fn conditions(rule: &TableRule) -> String {
     let mut parts: Vec<String> = Vec::new();
     if !rule.has.is_empty() {
@@ -111,10 +119,9 @@ fn conditions(rule: &TableRule) -> String {
     }
     parts.extend(rule.when.iter().map(|(field, values)| format!("with {} {}", code(field), codes(values))));
     let records = if parts.is_empty() { String::new() } else { format!(": records {}", parts.join(" and ")) };
-    match rule.on_request {
-        true => format!("{records}, only if `--table` names it"),
-        false => records,
-    }
+    let on_request = if rule.on_request { ", only if `--table` names it" } else { "" };
+    let also = if rule.also { ", which other tables may take too" } else { "" };
+    format!("{records}{also}{on_request}")
 }
 
 /// The fields that fill a column, and what happens to their values.
@@ -143,7 +150,7 @@ fn codes(names: &[String]) -> String {
 
 /// A name or value as code in a cell.
 fn code(text: &str) -> String {
-    format!("`{}`", cell(text))
+    format!("`{}`", text.replace('|', "\\|"))
 }
 
 /// Text as the content of a cell.
@@ -168,13 +175,13 @@ mod tests {
     #[test]
     fn a_rule_is_described_by_its_conditions_and_columns() {
         let text = "doc = \"Rows.\"\ntried = [{ version = \"1\", sample = \"a|b\" }]\n[[tables]]\ntable = \"Own\"\non_request = true\n\
-                    has = [\"a\", \"b.c\"]\nwhen.kind = [\"x\"]\ntime = [\"ts\"]\n[tables.columns]\nPath = [\"p\", \"q\"]\n\
+                    also = true\nhas = [\"a\", \"b.c\"]\nwhen.kind = [\"x\"]\ntime = [\"ts\"]\n[tables.columns]\nPath = [\"p\", \"q\"]\n\
                     [tables.constants]\nVendor = \"V\"\n[tables.behind]\nPath = '\\'\n[tables.values.Path]\n1 = \"one\"";
         let docs = SourceDocs::of(&Source::parse("own", text, Tables::built_in()).unwrap());
         assert_eq!((docs.tables.as_str(), docs.tried), ("`Own`", ("1".to_owned(), "a\\|b".to_owned())));
         assert_eq!(
             docs.text,
-            "**`Own`**: records with `a`, `b.c` and with `kind` `x`, only if `--table` names it\n\nTime: `ts`.\n\n\
+            "**`Own`**: records with `a`, `b.c` and with `kind` `x`, which other tables may take too, only if `--table` names it\n\nTime: `ts`.\n\n\
              | column | field |\n|---|---|\n| `Path` | `p`, `q`, after the last `\\`; `1` is `one` |\n| `Vendor` | always `V` |\n"
         );
     }
