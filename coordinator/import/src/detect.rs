@@ -7,6 +7,7 @@ use super::encoding::text_of;
 use super::format::{FileFormat, Kind, Record, document_in};
 use super::framing::{Framing, Shape, lines};
 use super::lines::Lines;
+use super::source::Source;
 use super::windows::xml;
 use super::zeek::ZeekHeader;
 use super::{documents, json, messages, octet_counted, unsupported};
@@ -94,6 +95,11 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
     }
     if named_source.is_some_and(|source| source.is_cef) {
         return header_free(Shape::Messages, Kind::Cef);
+    }
+    if let Some(source) = named_source
+        && let Some(rows) = csv_without_header(sample, source)
+    {
+        return Ok(rows);
     }
     let (format, header_bytes) = csv(sample);
     let lines_below: Vec<&[u8]> = first.iter().copied().filter(|line| !is_preamble(line)).collect();
@@ -209,18 +215,31 @@ fn distinct_names(names: impl Iterator<Item = String>) -> Vec<String> {
     distinct.collect()
 }
 
-fn csv(sample: Sample<'_>) -> (FileFormat, usize) {
+/// The format of rows without a header, whose cells a source names by position, and the length of what precedes them.
+fn csv_without_header(sample: Sample<'_>, source: &Source) -> Option<(FileFormat, usize)> {
+    let (mut format, _) = csv(sample);
+    let Kind::Csv { header, .. } = &mut format.kind else { return None };
+    *header = source.names_by_position(header.len())?;
+    Some((format, first_row(sample).0))
+}
+
+/// Where the first row begins, its first line, and the delimiter that a line before it states.
+fn first_row(sample: Sample<'_>) -> (usize, &[u8], Option<u8>) {
     let (mut start, mut stated) = (0, None);
-    let first_line = loop {
+    loop {
         let rest = &sample.text[start..];
         let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
         let line = &rest[..end];
         if end == rest.len() || !(line.trim_ascii().is_empty() || is_preamble(line)) {
-            break line;
+            return (start, line, stated);
         }
         stated = stated_delimiter(line).or(stated);
         start += end + 1;
-    };
+    }
+}
+
+fn csv(sample: Sample<'_>) -> (FileFormat, usize) {
+    let (start, first_line, stated) = first_row(sample);
     let text = &sample.text[start..];
     let spaced = Some(b' ').filter(|_| is_spaced(text));
     let delimiter = stated.or(spaced).unwrap_or_else(|| frequent_delimiter(first_line));

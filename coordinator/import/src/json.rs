@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::documents::message_of;
 use super::format::Record;
 use super::source::Source;
+use super::within;
 
 /// Adds the fields of the object in `text` to `record`.
 ///
@@ -31,6 +32,8 @@ pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), Stri
         events.shape(record)?;
     }
     rename(record, &source.renames);
+    within::add_pairs(record, source);
+    within::add_list_values(record, &source.list_paths)?;
     add_paths(record, &source.paths)?;
     flatten(record, &source.flatten, source)?;
     for name in &source.leaves {
@@ -40,6 +43,7 @@ pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), Stri
         }
     }
     add_paths(record, &source.leaf_paths)?;
+    within::add_list_values(record, &source.list_paths)?;
     for (field, template) in &source.made {
         if let Some(text) = template.text_of(record) {
             record.push((Cow::Owned(field.clone()), Cow::Owned(text)));

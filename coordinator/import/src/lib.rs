@@ -35,10 +35,12 @@ mod rows;
 mod runs;
 mod source;
 mod source_docs;
+mod time_format;
 mod times;
 mod unsupported;
 mod watch;
 mod windows;
+mod within;
 mod wrapped;
 mod zeek;
 

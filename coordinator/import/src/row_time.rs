@@ -1,7 +1,10 @@
 //! Chooses the time of a row: the best field of its record that can be read as a time.
 
+use std::borrow::Cow;
+
 use super::format::Record;
 use super::source::{TableRule, field_value};
+use super::time_format::TimeFormat;
 use super::times::{Evidence, ParsedTime, TimeError, Times, Value};
 
 /// The suffix that portals append to the names of time columns.
@@ -27,7 +30,7 @@ pub(super) struct TimeReader<'r> {
     pub(super) rule: &'r TableRule,
 }
 
-impl TimeReader<'_> {
+impl<'r> TimeReader<'r> {
     /// The time of a row: that of the best field that can be read. If the field `own`, which has the name of the time
     /// column, can't be read, no other field replaces it, because its text would be lost.
     ///
@@ -44,7 +47,10 @@ impl TimeReader<'_> {
             let (field, text) = &record[place];
             let reason = match self.read(record, place, text, candidates) {
                 Ok(parsed) => return Ok(Chosen { parsed, place, unread: unread.map(|(place, _)| place) }),
-                Err(reason) => reason.reason(text),
+                Err(reason) => match self.format_of(field) {
+                    Some(format) => format!("{text:?} is not a time in the format {format}"),
+                    None => reason.reason(text),
+                },
             };
             let (_, first_reason) = unread.get_or_insert((place, reason));
             if field.strip_suffix(UTC_SUFFIX).unwrap_or(field) == own {
@@ -68,13 +74,31 @@ impl TimeReader<'_> {
         text: &str,
         candidates: &Candidates,
     ) -> Result<ParsedTime, TimeError> {
-        let value = Value { text, ..self.value(record, place) };
+        let text = self.formatted(&record[place].0, text).ok_or(TimeError::NoTime)?;
+        let value = Value { text: &text, ..self.value(record, place) };
         self.times.read(value, || self.dated_us(record, candidates))
+    }
+
+    /// The format that the rule states for a field's times.
+    fn format_of(self, field: &str) -> Option<&'r TimeFormat> {
+        self.rule.formats.get(field.strip_suffix(UTC_SUFFIX).unwrap_or(field))
+    }
+
+    /// The text of a time, in a known form if the rule states its format; `None` if it does not have this format.
+    fn formatted<'v>(self, field: &str, text: &'v str) -> Option<Cow<'v, str>> {
+        match self.format_of(field) {
+            Some(format) => format.read(text).map(Cow::Owned),
+            None => Some(Cow::Borrowed(text)),
+        }
     }
 
     /// The first time of the record that has a full date.
     fn dated_us(self, record: &Record<'_>, candidates: &Candidates) -> Option<i64> {
-        candidates.iter().find_map(|(_, place)| self.times.dated_us(self.value(record, *place)))
+        candidates.iter().find_map(|(_, place)| {
+            let (field, text) = &record[*place];
+            let text = self.formatted(field, text)?;
+            self.times.dated_us(Value { text: &text, ..self.value(record, *place) })
+        })
     }
 
     /// Adds to `evidence` what the dates of a record prove. The record begins in line `line` (from 1). `columns` are
@@ -90,10 +114,14 @@ impl TimeReader<'_> {
         let mut is_used = true;
         for (_, place) in candidates {
             let value = self.value(record, *place);
-            let may_be_time = self.times.gather(value, line, dated_us, is_used, evidence);
+            // The order of day and month is known if the format is.
+            let may_be_time = match self.format_of(value.field) {
+                Some(format) => format.read(value.text).is_some(),
+                None => self.times.gather(value, line, dated_us, is_used, evidence),
+            };
             is_used &= !may_be_time;
         }
-        for place in columns {
+        for place in columns.iter().filter(|place| self.format_of(&record[**place].0).is_none()) {
             self.times.gather(self.value(record, *place), line, dated_us, true, evidence);
         }
     }

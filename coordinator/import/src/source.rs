@@ -13,7 +13,9 @@ use super::format::Record;
 use super::json;
 use super::lines::LineFormat;
 use super::made::Template;
+use super::time_format::TimeFormat;
 use super::windows::Events;
+use super::within::{PairsIn, is_list_path};
 
 /// One source.
 #[derive(Debug, Deserialize)]
@@ -52,6 +54,12 @@ pub(super) struct Source {
     /// Fields whose objects are replaced by all values within, which are named by their paths. What a rule names stays whole.
     #[serde(default)]
     pub(super) leaves: Vec<String>,
+    /// Fields whose text has `key=value` pairs, which become fields.
+    #[serde(default)]
+    pub(super) pairs: Vec<PairsIn>,
+    /// Names of the cells of rows without a header, which rules also name by position: `#3` is the third.
+    #[serde(default)]
+    positions: Vec<String>,
     /// Fields, and their new names, which all rules use.
     #[serde(default)]
     pub(super) renames: BTreeMap<String, String>,
@@ -75,6 +83,9 @@ pub(super) struct Source {
     /// The same within `leaves`.
     #[serde(skip)]
     pub(super) leaf_paths: Vec<String>,
+    /// Those of them that lead through lists.
+    #[serde(skip)]
+    pub(super) list_paths: Vec<String>,
     /// The known tables.
     #[serde(skip)]
     pub(super) known: Tables,
@@ -136,6 +147,9 @@ pub(super) struct TableRule {
     /// Fields with the zone of the record's other times, the best first.
     #[serde(default)]
     pub(super) zone: Vec<String>,
+    /// Fields, and how their times are written.
+    #[serde(default)]
+    pub(super) formats: BTreeMap<String, TimeFormat>,
     /// Columns, and the fields that may fill them, the best first.
     #[serde(default)]
     pub(super) columns: BTreeMap<String, OneOrMore>,
@@ -230,7 +244,10 @@ impl Source {
         }
         source.known = known;
         source.named = source.tables.iter().flat_map(TableRule::named).cloned().collect();
-        let paths = source.named.iter().filter(|name| name.contains('.')).cloned();
+        let (lists, others): (Vec<String>, Vec<String>) =
+            source.named.iter().cloned().partition(|name| is_list_path(name));
+        source.list_paths = lists;
+        let paths = others.into_iter().filter(|name| name.contains('.'));
         let is_leaf = |path: &String| {
             source.leaves.iter().any(|leaf| path.strip_prefix(leaf).is_some_and(|rest| rest.starts_with('.')))
         };
@@ -270,6 +287,22 @@ impl Source {
     /// Whether a rule makes rows of a table.
     pub(super) fn has_rule(&self, table: &str) -> bool {
         self.tables.iter().any(|rule| rule.table.as_deref() == Some(table))
+    }
+
+    /// Names of `cells` cells of rows without a header; `None` if the source does not name cells by position.
+    pub(super) fn names_by_position(&self, cells: usize) -> Option<Vec<String>> {
+        let is_position =
+            |name: &String| name.strip_prefix('#').is_some_and(|place| place.parse::<usize>().is_ok());
+        if self.positions.is_empty() && !self.named.iter().any(is_position) {
+            return None;
+        }
+        let name_of = |index: usize| {
+            let position = format!("#{}", index + 1);
+            let name =
+                self.positions.get(index).filter(|name| !name.is_empty() && !self.names_field(&position));
+            name.cloned().unwrap_or(position)
+        };
+        Some((0..cells).map(name_of).collect())
     }
 
     /// Whether a rule names a field.

@@ -57,7 +57,8 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
     }
     if is_data(first) {
         return Some(
-            "its first line is a record, not a header: add a line that names the columns".to_owned(),
+            "its first line is a record, not a header: add a line that names the columns, or name the cells in a mapping file \
+             (--mapping) by their position, such as SourceIP = \"#2\"".to_owned(),
         );
     }
     let words = |text: &str| text.split_whitespace().count();

@@ -6,8 +6,8 @@ use std::io;
 use hindcast_base::catch_panic::catch_panic_sync;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::avro::avro;
 use super::super::windows::evtx;
+use super::avro::avro;
 use super::parquet_text;
 use super::streams::{Bytestream, piped, spooled};
 

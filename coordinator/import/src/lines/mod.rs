@@ -19,7 +19,7 @@ use super::source::Source;
 pub(super) use header::SYSLOG_TIME;
 
 use cells::Cells;
-use pairs::Pairs;
+pub(super) use pairs::{Pairs, REST};
 use patterns::Pattern;
 
 /// The lines of a source.

@@ -5,21 +5,21 @@ use std::borrow::Cow;
 use super::super::format::Record;
 
 /// Field for text that belongs to no pair.
-const REST: &str = "text";
+pub(crate) const REST: &str = "text";
 
 /// Pairs of keys and values.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pairs {
+pub(crate) struct Pairs {
     /// The byte between key and value.
-    pub(super) assign: u8,
+    pub(crate) assign: u8,
     /// The byte between pairs.
-    pub(super) delimiter: u8,
+    pub(crate) delimiter: u8,
 }
 
 impl Pairs {
     /// Adds the pairs in `text` to `record`. An unquoted value between spaces ends before the next key, so it may contain
     /// spaces. A text that breaks off in a value gives the value up to there.
-    pub(super) fn read<'a>(self, text: &'a str, record: &mut Record<'a>) {
+    pub(crate) fn read<'a>(self, text: &'a str, record: &mut Record<'a>) {
         let mut rest = text;
         while let Some(assign) = memchr::memchr(self.assign, rest.as_bytes()) {
             let before = &rest[..assign];
