@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::documents::message_of;
 use super::format::Record;
+use super::paths::{add_paths, spread_leaves};
 use super::source::Source;
 use super::within;
 
@@ -36,76 +37,13 @@ pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), Stri
     within::add_list_values(record, &source.list_paths)?;
     add_paths(record, &source.paths)?;
     flatten(record, &source.flatten, source)?;
-    for name in &source.leaves {
-        if let Some(at) = record.iter().position(|(field, value)| field == name && is_object(value)) {
-            let (_, object) = record.remove(at);
-            add_leaves(record, name, object, source)?;
-        }
-    }
+    spread_leaves(record, source)?;
     add_paths(record, &source.leaf_paths)?;
     within::add_list_values(record, &source.list_paths)?;
     for (field, template) in &source.made {
         if let Some(text) = template.text_of(record) {
             record.push((Cow::Owned(field.clone()), Cow::Owned(text)));
         }
-    }
-    Ok(())
-}
-
-/// Adds fields within objects by their paths, unless a field has that name.
-fn add_paths(record: &mut Record<'_>, paths: &[String]) -> Result<(), String> {
-    let is_no_field = |path: &&String| !record.iter().any(|(field, _)| field == path.as_str());
-    let wanted = paths.iter().enumerate().filter(|(_, path)| is_no_field(path));
-    let wanted: Vec<(usize, &str)> = wanted.map(|(index, path)| (index, path.as_str())).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let mut found = vec![None; paths.len()];
-    find_paths(record, &wanted, &mut found)?;
-    for (path, value) in paths.iter().zip(found) {
-        record.extend(value.map(|value| (Cow::Owned(path.clone()), Cow::Owned(value))));
-    }
-    Ok(())
-}
-
-/// Adds all values within an object, at any depth, as fields named by their paths.
-fn add_leaves<'a>(
-    record: &mut Record<'a>,
-    path: &str,
-    object: Cow<'a, str>,
-    source: &Source,
-) -> Result<(), String> {
-    for (name, value) in members(path, object)? {
-        let path = format!("{path}.{name}");
-        match is_object(&value) && !source.names_field(&path) {
-            true => add_leaves(record, &path, value, source)?,
-            false => record.push((Cow::Owned(path), value)),
-        }
-    }
-    Ok(())
-}
-
-/// Finds values within objects of the record: those at `wanted` paths, which have indexes in `found`. Each object is read once.
-fn find_paths(
-    record: &Record<'_>,
-    wanted: &[(usize, &str)],
-    found: &mut [Option<String>],
-) -> Result<(), String> {
-    for (name, object) in record.iter().filter(|(_, value)| is_object(value)) {
-        let within = |path: &str| path.strip_prefix(name.as_ref()).is_some_and(|rest| rest.starts_with('.'));
-        let inside = wanted.iter().filter(|(index, path)| found[*index].is_none() && within(path));
-        let inside: Vec<(usize, &str)> =
-            inside.map(|(index, path)| (*index, &path[name.len() + 1..])).collect();
-        if inside.is_empty() {
-            continue;
-        }
-        let mut inner = Record::new();
-        read(object, &mut inner).map_err(|reason| broken_field(name, &reason))?;
-        for (index, path) in &inside {
-            let value = inner.iter().find(|(field, _)| field == path);
-            found[*index] = value.map(|(_, value)| value.clone().into_owned());
-        }
-        find_paths(&inner, &inside, found)?;
     }
     Ok(())
 }
@@ -151,7 +89,8 @@ pub(super) fn is_object(value: &str) -> bool {
     value.trim_start().starts_with('{')
 }
 
-fn broken_field(field: &str, reason: &str) -> String {
+/// Why a record can't be read whose field holds broken JSON.
+pub(super) fn broken_field(field: &str, reason: &str) -> String {
     let reason = reason.trim_start_matches("is not a JSON object: ");
     format!("its field {field} holds JSON that can't be read: {reason}")
 }

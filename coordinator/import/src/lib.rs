@@ -26,6 +26,7 @@ mod messages;
 mod mutations;
 mod octet_counted;
 mod parse;
+mod paths;
 mod preview;
 mod publish;
 mod rejects;
