@@ -73,7 +73,10 @@ impl Sources {
         let sources = Self::parse(known, record_id)?;
         let named = match (&request.mapping, &request.source) {
             (Some((name, text)), _) => {
-                Some(Arc::new(Source::parse(name, text, known)?.with_record_id(record_id)))
+                let source = Source::parse(name, text, known)?;
+                let checked = source.lines.as_ref().map_or(Ok(()), |lines| lines.check());
+                checked.map_err(|reason| Error::Invalid(format!("{name}: {reason}")))?;
+                Some(Arc::new(source.with_record_id(record_id)))
             }
             (None, Some(name)) => Some(sources.by_name(name)?),
             (None, None) => None,

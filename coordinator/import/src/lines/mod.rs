@@ -123,27 +123,42 @@ impl TryFrom<Written> for LineFormat {
             }
             Written::Aside { matches } => (matches, Message::Aside),
             Written::Patterns { matches, patterns, parts } => {
-                let patterns = patterns.iter().map(|text| Pattern::parse(&patterns::expanded(text, &parts)?));
+                let patterns = patterns.iter().map(|text| patterns::expanded(text, &parts).map(Pattern::new));
                 (matches, Message::Patterns(patterns.collect::<Result<_, _>>()?))
             }
         };
         let any: Vec<String> = matches.iter().map(|text| format!("(?:{text})")).collect();
-        Ok(Self { begins: Pattern::parse(&any.join("|"))?, message, others: Vec::new() })
+        Ok(Self { begins: Pattern::new(any.join("|")), message, others: Vec::new() })
     }
 }
 
 impl LineFormat {
+    /// Compiles all expressions.
+    ///
+    /// # Errors
+    /// Which one is not a regular expression.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.begins.compiled()?;
+        if let Message::Patterns(patterns) = &self.message {
+            patterns.iter().try_for_each(|pattern| pattern.compiled().map(drop))?;
+        }
+        self.others.iter().try_for_each(Self::check)
+    }
+
     /// The first form that finds a message in `text`, and where the message begins.
-    fn find(&self, text: &str) -> Option<(&Self, usize)> {
-        let own = self.begins.regex.find(text).map(|found| (self, found.start()));
-        own.or_else(|| self.others.iter().find_map(|other| other.find(text)))
+    fn find(&self, text: &str) -> Result<Option<(&Self, usize)>, String> {
+        if let Some(found) = self.begins.compiled()?.regex.find(text) {
+            return Ok(Some((self, found.start())));
+        }
+        let mut others = self.others.iter().map(|other| other.find(text));
+        others.find(|found| !matches!(found, Ok(None))).unwrap_or(Ok(None))
     }
 
     /// Whether a line has a message of the source, alone or after a syslog header.
     pub(super) fn takes(&self, line: &[u8]) -> bool {
         let Ok(text) = text_of(line) else { return false };
-        let found = self.find(&text).filter(|(form, _)| !matches!(form.message, Message::Aside));
-        found.is_some_and(|(_, start)| header::is_header(&text[..start]))
+        let Ok(Some((form, start))) = self.find(&text) else { return false };
+        !matches!(form.message, Message::Aside) && header::is_header(&text[..start])
     }
 
     /// Adds the fields of the line `text` to `record`.
@@ -152,10 +167,10 @@ impl LineFormat {
     /// Why it is not a line of the source.
     pub(super) fn read<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
         let text = text.trim_end();
-        let (form, start) = self.find(text).ok_or("is not a message of the source")?;
+        let (form, start) = self.find(text)?.ok_or("is not a message of the source")?;
         let (header, message) = text.split_at(start);
         header::read(header, record);
-        let message = form.begins.push(text, record).unwrap_or(message);
+        let message = form.begins.compiled()?.push(text, record).unwrap_or(message);
         match &form.message {
             Message::Pairs(pairs) => pairs.read(message, record),
             Message::Leef => leef::read(message, record)?,

@@ -2,14 +2,22 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use regex::Regex;
 
 use super::super::format::Record;
 
-/// An expression, and the names of its groups.
+/// An expression, which is compiled when it is first used: sources have many, and an import uses few.
 #[derive(Debug)]
 pub(super) struct Pattern {
+    text: String,
+    compiled: OnceLock<Result<Compiled, String>>,
+}
+
+/// A compiled expression, and the names of its groups.
+#[derive(Debug)]
+pub(super) struct Compiled {
     pub(super) regex: Regex,
     names: Vec<(usize, String)>,
 }
@@ -32,16 +40,26 @@ pub(super) fn expanded(text: &str, parts: &BTreeMap<String, String>) -> Result<S
 
 impl Pattern {
     /// The pattern that a source writes.
-    ///
-    /// # Errors
-    /// Why it is not a regular expression.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let regex = Regex::new(text).map_err(|error| error.to_string())?;
-        let names = regex.capture_names().enumerate();
-        let names = names.filter_map(|(group, name)| Some((group, name?.to_owned()))).collect();
-        Ok(Self { regex, names })
+    pub(super) fn new(text: String) -> Self {
+        Self { text, compiled: OnceLock::new() }
     }
 
+    /// The compiled expression.
+    ///
+    /// # Errors
+    /// Why the text is not a regular expression.
+    pub(super) fn compiled(&self) -> Result<&Compiled, String> {
+        let compile = || {
+            let regex = Regex::new(&self.text).map_err(|error| error.to_string())?;
+            let names = regex.capture_names().enumerate();
+            let names = names.filter_map(|(group, name)| Some((group, name?.to_owned()))).collect();
+            Ok(Compiled { regex, names })
+        };
+        self.compiled.get_or_init(compile).as_ref().map_err(Clone::clone)
+    }
+}
+
+impl Compiled {
     /// Adds the groups of a match in `text` to `record`. The group `message` is returned instead.
     pub(super) fn push<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Option<&'a str> {
         if self.names.is_empty() {
@@ -70,7 +88,12 @@ pub(super) fn read<'a>(
     record: &mut Record<'a>,
 ) -> Result<(), String> {
     // A search without groups fails fast, and most patterns fail.
-    let first = patterns.iter().find(|pattern| pattern.regex.is_match(text));
-    first.ok_or("is in no form that the source knows")?.push(text, record);
-    Ok(())
+    for pattern in patterns {
+        let pattern = pattern.compiled()?;
+        if pattern.regex.is_match(text) {
+            pattern.push(text, record);
+            return Ok(());
+        }
+    }
+    Err("is in no form that the source knows".to_owned())
 }

@@ -122,6 +122,14 @@ fn patterns_have_parts_with_an_argument() {
 }
 
 #[test]
+fn expressions_of_built_in_sources_are_valid() {
+    for source in Sources::for_tests().all() {
+        let checked = source.lines.as_ref().map_or(Ok(()), |lines| lines.check());
+        assert_eq!(checked, Ok(()), "{}", source.name);
+    }
+}
+
+#[test]
 fn mistakes_of_a_source_are_named() {
     for (lines, part) in [
         ("format = \"pairs\"", "missing field `matches`"),
