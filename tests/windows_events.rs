@@ -163,212 +163,104 @@ fn events_in_xml_and_json_are_the_same_rows() {
     }
 }
 
-/// The data of an event, the table of devices that gets a row, and what the row has.
-type DeviceCase =
-    (u32, &'static [(&'static str, &'static str)], &'static str, &'static [(&'static str, &'static str)]);
+/// Provider and number of an event, its data, the table of devices that gets a row, and what the row has.
+type DeviceCase = (&'static str, u32, &'static str, &'static str, &'static str);
 
-const SYSMON_CASES: [DeviceCase; 5] = [
+const DEVICE_CASES: [DeviceCase; 10] = [
     (
+        SYSMON,
         3,
-        &[
-            ("Image", "C:\\a\\curl.exe"),
-            ("User", "CORP\\ada"),
-            ("ProcessId", "9"),
-            ("Initiated", "true"),
-            ("Protocol", "tcp"),
-            ("SourceIp", "10.0.0.1"),
-            ("SourcePort", "50000"),
-            ("DestinationIp", "203.0.113.9"),
-            ("DestinationPort", "443"),
-            ("DestinationHostname", "x.example.com"),
-        ],
+        "Image=C:\\a\\curl.exe|User=CORP\\ada|ProcessId=9|Initiated=true|Protocol=tcp|SourceIp=10.0.0.1|SourcePort=50000|\
+         DestinationIp=203.0.113.9|DestinationPort=443|DestinationHostname=x.example.com",
         "DeviceNetworkEvents",
-        &[
-            ("ActionType", "ConnectionSuccess"),
-            ("LocalIP", "10.0.0.1"),
-            ("LocalPort", "50000"),
-            ("RemoteIP", "203.0.113.9"),
-            ("RemotePort", "443"),
-            ("RemoteUrl", "x.example.com"),
-            ("Protocol", "Tcp"),
-            ("InitiatingProcessId", "9"),
-            ("InitiatingProcessFileName", "curl.exe"),
-            ("InitiatingProcessAccountName", "ada"),
-            ("InitiatingProcessAccountDomain", "CORP"),
-        ],
+        "ActionType=ConnectionSuccess|LocalIP=10.0.0.1|LocalPort=50000|RemoteIP=203.0.113.9|RemotePort=443|\
+         RemoteUrl=x.example.com|Protocol=Tcp|InitiatingProcessId=9|InitiatingProcessFileName=curl.exe|\
+         InitiatingProcessAccountName=ada|InitiatingProcessAccountDomain=CORP",
     ),
     (
+        SYSMON,
         3,
-        &[
-            ("Image", "System"),
-            ("Initiated", "false"),
-            ("Protocol", "tcp"),
-            ("SourceIp", "203.0.113.9"),
-            ("SourcePort", "50000"),
-            ("DestinationIp", "10.0.0.1"),
-            ("DestinationPort", "445"),
-        ],
+        "Image=System|Initiated=false|Protocol=tcp|SourceIp=203.0.113.9|SourcePort=50000|DestinationIp=10.0.0.1|\
+         DestinationPort=445",
         "DeviceNetworkEvents",
-        &[
-            ("ActionType", "InboundConnectionAccepted"),
-            ("LocalIP", "10.0.0.1"),
-            ("LocalPort", "445"),
-            ("RemoteIP", "203.0.113.9"),
-            ("RemotePort", "50000"),
-        ],
+        "ActionType=InboundConnectionAccepted|LocalIP=10.0.0.1|LocalPort=445|RemoteIP=203.0.113.9|RemotePort=50000",
     ),
     (
+        SYSMON,
         11,
-        &[("Image", "C:\\a\\7z.exe"), ("ProcessId", "9"), ("TargetFilename", "C:\\temp\\x.7z")],
+        "Image=C:\\a\\7z.exe|ProcessId=9|TargetFilename=C:\\temp\\x.7z",
         "DeviceFileEvents",
-        &[
-            ("ActionType", "FileCreated"),
-            ("FileName", "x.7z"),
-            ("FolderPath", "C:\\temp\\x.7z"),
-            ("InitiatingProcessFileName", "7z.exe"),
-        ],
+        "ActionType=FileCreated|FileName=x.7z|FolderPath=C:\\temp\\x.7z|InitiatingProcessFileName=7z.exe",
     ),
     (
+        SYSMON,
         7,
-        &[
-            ("Image", "C:\\a\\b.exe"),
-            ("ImageLoaded", "C:\\a\\c.dll"),
-            ("Hashes", "SHA1=AA,MD5=BB,SHA256=CC,IMPHASH=DD"),
-        ],
+        "Image=C:\\a\\b.exe|ImageLoaded=C:\\a\\c.dll|Hashes=SHA1=AA,MD5=BB,SHA256=CC,IMPHASH=DD",
         "DeviceImageLoadEvents",
-        &[
-            ("ActionType", "ImageLoaded"),
-            ("FileName", "c.dll"),
-            ("SHA1", "AA"),
-            ("MD5", "BB"),
-            ("SHA256", "CC"),
-            ("AdditionalFields", "{\"IMPHASH\":\"DD\"}"),
-        ],
+        "ActionType=ImageLoaded|FileName=c.dll|SHA1=AA|MD5=BB|SHA256=CC|AdditionalFields={\"IMPHASH\":\"DD\"}",
     ),
     (
+        SYSMON,
         13,
-        &[("Image", "C:\\a\\reg.exe"), ("TargetObject", "HKLM\\Software\\Run\\x"), ("Details", "calc.exe")],
+        "Image=C:\\a\\reg.exe|TargetObject=HKLM\\Software\\Run\\x|Details=calc.exe",
         "DeviceRegistryEvents",
-        &[
-            ("ActionType", "RegistryValueSet"),
-            ("RegistryKey", "HKLM\\Software\\Run\\x"),
-            ("RegistryValueName", "x"),
-            ("RegistryValueData", "calc.exe"),
-        ],
+        "ActionType=RegistryValueSet|RegistryKey=HKLM\\Software\\Run\\x|RegistryValueName=x|RegistryValueData=calc.exe",
+    ),
+    (
+        SECURITY,
+        4624,
+        "SubjectUserName=-|TargetUserName=ada|TargetDomainName=CORP|TargetLogonId=0x3e8|LogonType=10|IpAddress=203.0.113.9|\
+         IpPort=50000|WorkstationName=WS-2|AuthenticationPackageName=Negotiate",
+        "DeviceLogonEvents",
+        "ActionType=LogonSuccess|AccountName=ada|AccountDomain=CORP|LogonType=RemoteInteractive|LogonId=1000|\
+         RemoteIP=203.0.113.9|RemotePort=50000|RemoteDeviceName=WS-2|Protocol=Negotiate",
+    ),
+    (
+        SECURITY,
+        4625,
+        "TargetUserName=ada|LogonType=3|FailureReason=%%2313|SubStatus=0xc000006a|IpAddress=-",
+        "DeviceLogonEvents",
+        "ActionType=LogonFailed|LogonType=Network|FailureReason=Unknown user name or bad password.|RemoteIP=",
+    ),
+    (
+        SECURITY,
+        5156,
+        "ProcessID=9|Application=\\device\\harddiskvolume2\\a\\curl.exe|Direction=%%14592|SourceAddress=203.0.113.9|\
+         SourcePort=50000|DestAddress=10.0.0.1|DestPort=445|Protocol=6",
+        "DeviceNetworkEvents",
+        "ActionType=InboundConnectionAccepted|LocalIP=10.0.0.1|LocalPort=445|RemoteIP=203.0.113.9|RemotePort=50000|\
+         Protocol=Tcp|InitiatingProcessId=9|InitiatingProcessFileName=curl.exe",
+    ),
+    (
+        SECURITY,
+        4663,
+        "SubjectUserName=ada|ObjectType=File|ObjectName=C:\\data\\x.zip|AccessMask=0x2|ProcessId=0x10|ProcessName=C:\\a\\7z.exe",
+        "DeviceFileEvents",
+        "ActionType=FileModified|FileName=x.zip|FolderPath=C:\\data\\x.zip|InitiatingProcessId=16|\
+         InitiatingProcessAccountName=ada",
+    ),
+    (
+        SECURITY,
+        4689,
+        "SubjectUserName=ada|ProcessId=0x10|ProcessName=C:\\a\\7z.exe|Status=0x0",
+        "DeviceProcessEvents",
+        "ActionType=ProcessTerminated|FileName=7z.exe|ProcessId=16",
     ),
 ];
 
-const SECURITY_CASES: [DeviceCase; 5] = [
-    (
-        4624,
-        &[
-            ("SubjectUserName", "-"),
-            ("TargetUserName", "ada"),
-            ("TargetDomainName", "CORP"),
-            ("TargetUserSid", "S-1-5-21-1"),
-            ("TargetLogonId", "0x3e8"),
-            ("LogonType", "10"),
-            ("IpAddress", "203.0.113.9"),
-            ("IpPort", "50000"),
-            ("WorkstationName", "WS-2"),
-            ("AuthenticationPackageName", "Negotiate"),
-        ],
-        "DeviceLogonEvents",
-        &[
-            ("ActionType", "LogonSuccess"),
-            ("AccountName", "ada"),
-            ("AccountDomain", "CORP"),
-            ("LogonType", "RemoteInteractive"),
-            ("LogonId", "1000"),
-            ("RemoteIP", "203.0.113.9"),
-            ("RemotePort", "50000"),
-            ("RemoteDeviceName", "WS-2"),
-            ("Protocol", "Negotiate"),
-        ],
-    ),
-    (
-        4625,
-        &[
-            ("TargetUserName", "ada"),
-            ("LogonType", "3"),
-            ("FailureReason", "%%2313"),
-            ("SubStatus", "0xc000006a"),
-            ("IpAddress", "-"),
-        ],
-        "DeviceLogonEvents",
-        &[
-            ("ActionType", "LogonFailed"),
-            ("LogonType", "Network"),
-            ("FailureReason", "Unknown user name or bad password."),
-            ("RemoteIP", ""),
-        ],
-    ),
-    (
-        5156,
-        &[
-            ("ProcessID", "9"),
-            ("Application", "\\device\\harddiskvolume2\\a\\curl.exe"),
-            ("Direction", "%%14592"),
-            ("SourceAddress", "203.0.113.9"),
-            ("SourcePort", "50000"),
-            ("DestAddress", "10.0.0.1"),
-            ("DestPort", "445"),
-            ("Protocol", "6"),
-        ],
-        "DeviceNetworkEvents",
-        &[
-            ("ActionType", "InboundConnectionAccepted"),
-            ("LocalIP", "10.0.0.1"),
-            ("LocalPort", "445"),
-            ("RemoteIP", "203.0.113.9"),
-            ("RemotePort", "50000"),
-            ("Protocol", "Tcp"),
-            ("InitiatingProcessId", "9"),
-            ("InitiatingProcessFileName", "curl.exe"),
-        ],
-    ),
-    (
-        4663,
-        &[
-            ("SubjectUserName", "ada"),
-            ("ObjectType", "File"),
-            ("ObjectName", "C:\\data\\x.zip"),
-            ("AccessMask", "0x2"),
-            ("ProcessId", "0x10"),
-            ("ProcessName", "C:\\a\\7z.exe"),
-        ],
-        "DeviceFileEvents",
-        &[
-            ("ActionType", "FileModified"),
-            ("FileName", "x.zip"),
-            ("FolderPath", "C:\\data\\x.zip"),
-            ("InitiatingProcessId", "16"),
-            ("InitiatingProcessAccountName", "ada"),
-        ],
-    ),
-    (
-        4689,
-        &[
-            ("SubjectUserName", "ada"),
-            ("ProcessId", "0x10"),
-            ("ProcessName", "C:\\a\\7z.exe"),
-            ("Status", "0x0"),
-        ],
-        "DeviceProcessEvents",
-        &[("ActionType", "ProcessTerminated"), ("FileName", "7z.exe"), ("ProcessId", "16")],
-    ),
-];
+/// Names and values of a text such as `a=b|c=d`.
+fn pairs(text: &str) -> Vec<(&str, &str)> {
+    text.split('|').map(|pair| pair.split_once('=').expect("a name and a value")).collect()
+}
 
 #[test]
 fn events_of_devices_have_defenders_columns() {
-    let cases = SYSMON_CASES.iter().map(|case| (SYSMON, case));
-    for (provider, (id, data, table, wanted)) in
-        cases.chain(SECURITY_CASES.iter().map(|case| (SECURITY, case)))
-    {
+    for (provider, id, data, table, wanted) in DEVICE_CASES {
         let place = Place::new();
-        let report = place.import(&place.file("a.evtx", log(&[event(provider, *id, TIME, data)], 1)), "");
-        assert_eq!((rows(&report)["SecurityEvent"], rows(&report)[*table]), (1, 1), "{id}: {report}");
-        assert_row(&place, table, wanted);
+        let content = log(&[event(provider, id, TIME, &pairs(data))], 1);
+        let report = place.import(&place.file("a.evtx", content), "");
+        assert_eq!((rows(&report)["SecurityEvent"], rows(&report)[table]), (1, 1), "{id}: {report}");
+        assert_row(&place, table, &pairs(wanted));
     }
 }
 

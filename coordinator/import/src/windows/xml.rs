@@ -80,8 +80,10 @@ fn is_markup(text: &[u8]) -> bool {
     trimmed.is_empty() || (trimmed.starts_with(b"<") && trimmed.ends_with(b">"))
 }
 
+/// Whether text before an event is a header of syslog, and not a cell or the beginning of an object.
 fn is_header(text: &[u8]) -> bool {
-    messages::is_record(text.trim_ascii_start()) && !text.contains(&b'{')
+    let is_apart = text.last().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b':');
+    is_apart && messages::is_record(text.trim_ascii_start()) && !text.contains(&b'{')
 }
 
 /// Rejects text between events that is not markup, and what an instruction says could not be read.
