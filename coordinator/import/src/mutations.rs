@@ -74,11 +74,11 @@ const KINDS: [Kind; 6] = [
         id_column: "ExternalID",
     },
     Kind {
-        header: "#fields\tts\tuid\tid.orig_h\tconn_state\n",
-        record: |id| format!("1767600000.5\tr{id}\t10.0.0.1\tSF"),
+        header: "#fields\tts\tuid\tid.orig_h\tservice\tconn_state\n",
+        record: |id| format!("1767600000.5\tC\t10.0.0.1\tr{id}\tSF"),
         between: "\n",
         end: "\n",
-        id_column: "uid",
+        id_column: "ApplicationProtocol",
     },
     Kind {
         header: "",
