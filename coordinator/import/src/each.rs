@@ -121,7 +121,7 @@ impl Each {
     }
 }
 
-fn last_name<'n>(path: &str) -> Cow<'n, str> {
+fn last_name(path: &str) -> Cow<'static, str> {
     Cow::Owned(path.rsplit('.').next().unwrap_or(path).to_owned())
 }
 
