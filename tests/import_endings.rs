@@ -31,7 +31,8 @@ const REFUSED: [(&str, &str, &str); 9] = [
     ),
     ("event.xml", "<Events><Event/></Events>\n", "XML"),
     ("no-header.csv", "2026-01-05T08:00:00Z,10.1.1.5,203.0.113.9,5000\n", "header"),
-    ("packed.bz2", "BZh91AY&SY", "bunzip2"),
+    ("packed.rar", "Rar!\x1a\x07\x01\0", "RAR"),
+    ("README.txt", "How these logs were made\n", "single line"),
 ];
 
 #[test]

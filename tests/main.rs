@@ -36,6 +36,7 @@ mod import_endings;
 mod import_kills;
 mod import_pan_os;
 mod import_records;
+mod import_shapes;
 mod import_sources;
 mod import_times;
 mod import_vendors;

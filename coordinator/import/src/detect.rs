@@ -106,7 +106,12 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
     if matches!(format.kind, Kind::Csv { delimiter: b' ', .. }) {
         return Ok((format, header_bytes));
     }
-    unsupported::lines(&lines_below).map_or(Ok((format, header_bytes)), Err)
+    let is_one_line = sample.text[header_bytes..].trim_ascii().is_empty();
+    let refused = unsupported::lines(&lines_below).or_else(|| match (&format.kind, named_source) {
+        (Kind::Csv { header, .. }, None) if is_one_line => unsupported::one_line(header),
+        _ => None,
+    });
+    refused.map_or(Ok((format, header_bytes)), Err)
 }
 
 /// Whether the first line names columns by which a source is recognised.
@@ -160,16 +165,26 @@ fn csv_with_messages(sample: Sample<'_>) -> Option<(FileFormat, usize)> {
 
 /// Whether a line is one that PowerShell or Excel writes before the header of a CSV file.
 fn is_preamble(line: &[u8]) -> bool {
-    line.starts_with(b"#TYPE ") || (line.len() <= 8 && line.to_ascii_lowercase().starts_with(b"sep="))
+    line.starts_with(b"#TYPE ") || separator_line(line).is_some()
+}
+
+/// What follows `sep=` in a line of Excel, which programs also quote.
+fn separator_line(line: &[u8]) -> Option<&[u8]> {
+    let line = line.strip_prefix(b"\"").map_or(line, |line| line.strip_suffix(b"\"").unwrap_or(line));
+    line.get(4..).filter(|stated| stated.len() <= 2 && line[..4].eq_ignore_ascii_case(b"sep="))
 }
 
 /// The delimiter that Excel states in a line such as `sep=;`.
 fn stated_delimiter(line: &[u8]) -> Option<u8> {
-    let stated = line.get(4..).filter(|_| line.to_ascii_lowercase().starts_with(b"sep="))?;
-    stated.first().copied().filter(|byte| *byte == b'\t' || byte.is_ascii_punctuation() && *byte != b'"')
+    match separator_line(line)? {
+        b"\\t" => Some(b'\t'),
+        stated => stated.first().copied().filter(|byte| {
+            matches!(byte, b'\t' | b' ') || byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\\')
+        }),
+    }
 }
 
-/// The most frequent of comma, semicolon and tab outside quotes in a header line.
+/// The most frequent of comma, semicolon, tab and vertical bar outside quotes in a header line.
 fn frequent_delimiter(header: &[u8]) -> u8 {
     let mut is_quoted = false;
     let is_outside = |byte: &&u8| {
@@ -182,7 +197,7 @@ fn frequent_delimiter(header: &[u8]) -> u8 {
         outside = header.iter().collect();
     }
     let count = |delimiter: u8| outside.iter().filter(|byte| ***byte == delimiter).count();
-    [b';', b'\t']
+    [b';', b'\t', b'|']
         .into_iter()
         .fold(b',', |best, delimiter| if count(delimiter) > count(best) { delimiter } else { best })
 }

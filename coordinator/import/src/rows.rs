@@ -196,8 +196,8 @@ impl<'r> Rows<'r> {
             self.keep(field, lost);
             self.note(format!("{field} is not a time, and {} is taken", record[chosen.place].0));
         }
-        if let Some(year) = chosen.parsed.assumed_year {
-            self.note(format!("times without a year are read as of {year}"));
+        if let Some(assumed) = chosen.parsed.assumed {
+            self.note(assumed.note(&record[chosen.place].0));
         }
         Ok(chosen.parsed.micros)
     }

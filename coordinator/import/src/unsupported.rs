@@ -62,9 +62,15 @@ pub(super) fn lines(lines: &[&[u8]]) -> Option<String> {
         );
     }
     let words = |text: &str| text.split_whitespace().count();
-    let is_spaced = |text: &str| !text.contains([',', ';', '\t']) && words(text) == words(first);
+    let is_spaced = |text: &str| !text.contains([',', ';', '\t', '|']) && words(text) == words(first);
     (words(first) > 3 && texts.len() > 1 && most(&is_spaced))
         .then(|| format!("its fields are separated by spaces, which import does not read: {AS_FIELDS}"))
+}
+
+/// Why a file whose only line names these columns is not read.
+pub(super) fn one_line(names: &[String]) -> Option<String> {
+    (names.len() == 1)
+        .then(|| "it is a single line, which is no record of a format that import reads".to_owned())
 }
 
 /// Whether most words, and at least three, are `key=value`. Values may contain spaces.
@@ -79,7 +85,7 @@ fn is_pairs(text: &str) -> bool {
 }
 
 fn cells(text: &str) -> impl Iterator<Item = &str> {
-    text.split([',', ';', '\t']).map(|cell| cell.trim().trim_matches('"'))
+    text.split([',', ';', '\t', '|']).map(|cell| cell.trim().trim_matches('"'))
 }
 
 /// Whether a line that begins with a time is a row of cells.

@@ -1,4 +1,5 @@
-//! Times as numbers: seconds or their fractions since 1970, Windows FILETIME since 1601, or the digits of a date.
+//! Times as numbers: seconds or their fractions since 1970, Windows FILETIME since 1601, .NET ticks since the year 1, or the
+//! digits of a date.
 
 use chrono::NaiveDate;
 
@@ -8,9 +9,13 @@ use crate::time::{MICROS_PER_SECOND, date_start_us};
 const FILETIME_EPOCH_SECONDS: i64 = 11_644_473_600;
 /// FILETIMEs of 1990 to 2200. As nanoseconds since 1970, all of them would be before 1976.
 const FILETIMES: std::ops::Range<i64> = 122_756_256_000_000_000..189_025_920_000_000_000;
+/// Seconds from the year 1, the epoch of .NET ticks, to 1970.
+const TICKS_EPOCH_SECONDS: i64 = 62_135_596_800;
+/// Ticks of 1990 to 2200. As nanoseconds since 1970, they would be times of 1989 to 1992, before any log in nanoseconds.
+const TICKS: std::ops::Range<i64> = 627_667_488_000_000_000..693_937_152_000_000_000;
 /// The first number after those that may be the digits of a date and time.
 const AFTER_DATES: i64 = 22_000_000_000_000;
-/// Nanoseconds since 1970 are accepted from 2000 on. Smaller numbers, up to 1992, can be .NET ticks since the year 1.
+/// Nanoseconds since 1970 are accepted from 2000 on.
 const FIRST_NANOSECONDS: i64 = 946_684_800_000_000_000;
 
 /// A time written as a number.
@@ -18,13 +23,13 @@ const FIRST_NANOSECONDS: i64 = 946_684_800_000_000_000;
 pub(super) enum Number {
     /// An instant, in UTC microseconds.
     Instant(i64),
-    /// A local time (`20260305064013`), in microseconds.
+    /// A local time (`20260305064013`, or ticks, which have no zone), in microseconds.
     Local(i64),
 }
 
-/// Reads a number, with or without a fraction, as a time whose unit follows from its size; `None` for other text.
+/// Reads a number, with or without a fraction behind a point or a comma, as a time whose unit follows from its size; `None` for other text.
 pub(super) fn number(text: &str) -> Option<Number> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || whole.len() > 19 || !is_number(whole) || !is_number(fraction) {
         return None;
@@ -64,18 +69,21 @@ pub(super) fn unit(number: i64) -> Option<Unit> {
     }
 }
 
-/// A number of so many digits. Its fraction counts only if it is in seconds.
+/// A number of so many digits. Its fraction counts if it is in seconds or milliseconds.
 fn of_digits(number: i64, digits: usize, fraction_us: i64) -> Option<Number> {
     match digits {
         // Seconds up to the year 2286.
         1..=10 => Some(Number::Instant(number * MICROS_PER_SECOND + fraction_us)),
-        11..=13 => Some(Number::Instant(number * 1_000)),
+        11..=13 => Some(Number::Instant(number * 1_000 + fraction_us / 1_000)),
         14 if (19..=21).contains(&(number / 1_000_000_000_000)) => {
             digits_of_a_date(number).map(Number::Local)
         }
         14..=16 => Some(Number::Instant(number)),
         _ if FILETIMES.contains(&number) => {
             Some(Number::Instant(number / 10 - FILETIME_EPOCH_SECONDS * MICROS_PER_SECOND))
+        }
+        _ if TICKS.contains(&number) => {
+            Some(Number::Local(number / 10 - TICKS_EPOCH_SECONDS * MICROS_PER_SECOND))
         }
         _ => (number >= FIRST_NANOSECONDS).then_some(Number::Instant(number / 1_000)),
     }
@@ -119,10 +127,15 @@ mod tests {
         }
         assert_eq!(instant("1772692813000000000"), wanted);
         assert_eq!(instant("134171664130000000"), wanted);
-        assert_eq!(instant("1772692813.9881239"), wanted + 988_123);
+        for text in ["1772692813.9881239", "1772692813,9881239", "1772692813988.123"] {
+            assert_eq!(instant(text), wanted + 988_123, "{text}");
+        }
         assert_eq!(number("20260305064013"), Some(Number::Local(wanted)));
-        // .NET ticks, which would be nanoseconds of 1990, and text that is not a number.
-        for text in ["639082836139880000", "637552227260000000", "20261305064013", "1.2.3", "", "-1", "1e9"] {
+        for text in ["639082896130000000", "0639082896130000000"] {
+            assert_eq!(number(text), Some(Number::Local(wanted)), "{text}");
+        }
+        // Between ticks and nanoseconds, and text that is not a number.
+        for text in ["700000000000000000", "20261305064013", "1.2.3", "1,772,692", "", "-1", "1e9"] {
             assert_eq!(number(text), None, "{text}");
         }
     }
@@ -139,6 +152,7 @@ mod tests {
             "1772692813000000",
             "134171664130000000",
             "637552227260000000",
+            "639082896130000000",
             "1772692813000000000",
         ] {
             assert_eq!(integer(digits.parse().unwrap()), number(digits), "{digits}");

@@ -48,12 +48,15 @@ impl<'t> ParsedText<'t> {
     }
 }
 
-/// The trimmed text, with non-breaking spaces replaced by plain ones.
+/// The trimmed text, with non-breaking spaces replaced by plain ones, and without marks of the writing direction.
 pub fn normalize_spaces(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     match text.is_ascii() {
         true => Cow::Borrowed(text),
-        false => Cow::Owned(text.replace(['\u{a0}', '\u{2009}', '\u{202f}'], " ")),
+        false => {
+            let plain = text.replace(['\u{a0}', '\u{2009}', '\u{202f}'], " ");
+            Cow::Owned(plain.replace(['\u{200e}', '\u{200f}'], ""))
+        }
     }
 }
 

@@ -190,6 +190,11 @@ fn time_of_day(cursor: &mut Cursor<'_>, date: WrittenDate) -> Option<i64> {
     let separator = cursor.take_any(b"Tt:, ")?;
     if matches!(separator, b',' | b' ') {
         cursor.spaces();
+        // `March 5, 2026 at 6:40 AM`
+        let mut ahead = cursor.clone();
+        if ahead.letters() == "at" && ahead.spaces() > 0 {
+            *cursor = ahead;
+        }
     }
     let (hour, minute, second) = match cursor.number(6)? {
         (number, 6) if matches!(date, WrittenDate::Whole(_)) => {
@@ -286,6 +291,7 @@ mod tests {
             ("Thu Mar 05 2026 06:40:13 GMT+0100 (Central European Standard Time)", whole),
             ("Mar 05 2026 06:40:13.988 GMT", whole),
             ("March 5, 2026 6:40:13 AM", whole),
+            ("March 5, 2026 at 6:40:13 AM", whole),
             ("Sept. 5 2026", WrittenDate::Whole(NaiveDate::from_ymd_opt(2026, 9, 5).unwrap())),
             ("May 5 06:40:13", WrittenDate::NoYear { month: 5, day: 5 }),
             ("3/5/2026, 6:40:13.123 AM", open),

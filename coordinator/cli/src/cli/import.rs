@@ -39,8 +39,8 @@ const SHOWN_KINDS: usize = 8;
   hindcast import proxy.ndjson --mapping proxy.toml --dry-run
   hindcast import --watch /var/log/firewall --lake s3://soc/lake
 
-The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or in gzip, zstd \
-or zip. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the \
+The format of a file is detected from its content: CSV, NDJSON, JSON arrays, CEF, Zeek or Parquet, plain or compressed \
+(gzip, bzip2, xz, zstd). Archives (tar, zip) stand for the files in them. Files whose content was imported before are skipped. If a file can't be read, the command names it and imports the \
 others.
 
 Exit status: 0 everything is imported; 1 nothing is imported, or writing failed; 2 invalid arguments, or no file can be \
@@ -79,6 +79,10 @@ pub struct ImportArguments {
     /// Times without a year are in the last year before this time [default: the modification time of each file]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     logged_before: Option<i64>,
+    /// Times that are numbers too small for seconds since 1970 are seconds since this time, such as the start of a
+    /// capture
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    epoch: Option<i64>,
     /// Stop at the first record that can't be read, and import nothing
     #[arg(long)]
     strict: bool,
@@ -152,6 +156,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
             dates: arguments.dates,
             zone: arguments.time_zone.unwrap_or_default(),
             logged_before_us: arguments.logged_before,
+            epoch_us: arguments.epoch,
         },
         known,
         mappings,

@@ -1,6 +1,7 @@
 //! Parses times as logs write them. If a text is ambiguous, the file must prove the meaning or the user must give it;
 //! otherwise the text is not a time.
 
+mod counted;
 mod order;
 mod year;
 
@@ -16,7 +17,7 @@ use hindcast_base::{Error, Result};
 
 pub(super) use order::Evidence;
 
-use order::Orders;
+use order::Meanings;
 
 /// How the user wants times to be read.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,8 @@ pub struct TimeOptions {
     pub zone: Zone,
     /// Times without a year are before this instant, in UTC microseconds; before the file's last modification if absent.
     pub logged_before_us: Option<i64>,
+    /// The start from which numbers count that are too small for seconds since 1970, in UTC microseconds.
+    pub epoch_us: Option<i64>,
 }
 
 /// Reads a file for what its dates prove.
@@ -39,7 +42,7 @@ pub(super) struct Times {
     latest_us: i64,
     /// Called once, for the first date whose order matters. Its result depends only on the file.
     gather: Gather,
-    orders: OnceLock<Result<Orders, Error>>,
+    meanings: OnceLock<Result<Meanings, Error>>,
 }
 
 /// A text to parse as a time.
@@ -60,8 +63,27 @@ pub(super) struct Value<'v> {
 pub(super) struct ParsedTime {
     /// The instant, in UTC microseconds.
     pub(super) micros: i64,
-    /// The assumed year, if neither the text nor its record has one.
-    pub(super) assumed_year: Option<i32>,
+    /// What its text does not say.
+    pub(super) assumed: Option<Assumed>,
+}
+
+/// What is assumed about a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Assumed {
+    /// The year, which neither the text nor its record has.
+    Year(i32),
+    /// That a number counts days, as spreadsheets do.
+    Days,
+}
+
+impl Assumed {
+    /// The assumption about times of `field`, for people.
+    pub(super) fn note(self, field: &str) -> String {
+        match self {
+            Assumed::Year(year) => format!("times without a year are read as of {year}"),
+            Assumed::Days => format!("numbers of {field} are read as days of a spreadsheet"),
+        }
+    }
 }
 
 /// Why a text is not a time.
@@ -77,6 +99,8 @@ pub(super) enum TimeError {
     UnknownZone(String),
     /// The order of day and month is not known, so the file can't be imported.
     Undecided,
+    /// It counts from a start that is not known.
+    Counted,
 }
 
 impl TimeError {
@@ -85,6 +109,9 @@ impl TimeError {
         match self {
             TimeError::NoTime | TimeError::Undecided => format!("{text:?} is not a time"),
             TimeError::NotInOrder(order) => format!("{text:?} is not a date with {}", order.words()),
+            TimeError::Counted => format!(
+                "{text:?} is not a time since 1970; if it counts seconds, give their start with --epoch TIME"
+            ),
             TimeError::Skipped(zone) => {
                 format!("{text:?} does not exist in {zone}: clocks skip it there")
             }
@@ -101,7 +128,7 @@ impl Times {
     /// The times of a file that was last modified at `modified_us`, in UTC microseconds.
     pub(super) fn new(options: TimeOptions, modified_us: i64, gather: Gather) -> Self {
         let latest_us = options.logged_before_us.unwrap_or(modified_us);
-        Self { options, latest_us, gather, orders: OnceLock::new() }
+        Self { options, latest_us, gather, meanings: OnceLock::new() }
     }
 
     /// Times without a file, so that nothing proves the order of their dates.
@@ -117,6 +144,9 @@ impl Times {
     ) -> Result<ParsedTime, TimeError> {
         let text = normalize_spaces(value.text);
         let written = match ParsedText::parse(&text).ok_or(TimeError::NoTime)? {
+            ParsedText::Instant(micros) if counted::is_counted(&text, micros) => {
+                return self.counted(&text, micros, value);
+            }
             ParsedText::Instant(micros) => return certain(micros),
             ParsedText::Local(local_us) => return self.instant(local_us, None, value).and_then(certain),
             ParsedText::Written(written) => written,
@@ -130,15 +160,15 @@ impl Times {
             }
             WrittenDate::NoYear { month, day } => {
                 let instant_of = |date| instant_of(date).ok();
-                let (micros, assumed_year) = match near() {
+                let (micros, assumed) = match near() {
                     Some(near_us) => (year::nearest((month, day), near_us, instant_of), None),
                     None => year::latest_not_after((month, day), self.latest_us, instant_of)
-                        .map_or((None, None), |(micros, year)| (Some(micros), Some(year))),
+                        .map_or((None, None), |(micros, year)| (Some(micros), Some(Assumed::Year(year)))),
                 };
                 let read = micros
                     .ok_or_else(|| self.why_no_year((month, day), &written, value))
                     .and_then(certain)?;
-                Ok(ParsedTime { assumed_year, ..read })
+                Ok(ParsedTime { assumed, ..read })
             }
         }
     }
@@ -147,7 +177,10 @@ impl Times {
     pub(super) fn dated_us(&self, value: Value<'_>) -> Option<i64> {
         let text = normalize_spaces(value.text);
         let micros = match ParsedText::parse(&text)? {
-            ParsedText::Instant(micros) => Some(micros),
+            ParsedText::Instant(micros) => match self.options.epoch_us {
+                Some(epoch_us) if counted::is_counted(&text, micros) => epoch_us.checked_add(micros),
+                _ => Some(micros),
+            },
             ParsedText::Local(local_us) => self.instant(local_us, None, value).ok(),
             ParsedText::Written(written) => match written.date {
                 WrittenDate::Whole(date) => self.instant_on(date, &written, value).ok(),
@@ -170,7 +203,14 @@ impl Times {
     ) -> bool {
         let text = normalize_spaces(value.text);
         let Some(parsed) = ParsedText::parse(&text) else { return false };
-        let ParsedText::Written(written) = parsed else { return true };
+        let written = match parsed {
+            ParsedText::Written(written) => written,
+            ParsedText::Instant(micros) => {
+                evidence.add_number(value.field, micros);
+                return true;
+            }
+            ParsedText::Local(_) => return true,
+        };
         let WrittenDate::DayMonth(date) = written.date else { return true };
         let is_dated = |order| {
             let micros = date.date(order).and_then(|date| self.instant_on(date, &written, value).ok());
@@ -192,7 +232,7 @@ impl Times {
     /// # Errors
     /// [`Error::Invalid`] if their order is not known, [`Error::Io`] if the file's store failed.
     pub(super) fn check(&self) -> Result<()> {
-        match self.orders.get() {
+        match self.meanings.get() {
             None | Some(Ok(_)) => Ok(()),
             Some(Err(Error::Invalid(reason))) => Err(Error::Invalid(reason.clone())),
             Some(Err(Error::Io { action, source })) => {
@@ -208,13 +248,15 @@ impl Times {
         }
         let order = match self.options.dates {
             Some(order) => order,
-            None => {
-                let decide = || (self.gather)()?.decide().map_err(Error::Invalid);
-                let orders = self.orders.get_or_init(decide).as_ref().map_err(|_| TimeError::Undecided)?;
-                *orders.get(field).ok_or(TimeError::NoTime)?
-            }
+            None => *self.meanings()?.orders.get(field).ok_or(TimeError::NoTime)?,
         };
         date.date(order).ok_or(TimeError::NotInOrder(order))
+    }
+
+    /// What the whole file proves.
+    fn meanings(&self) -> Result<&Meanings, TimeError> {
+        let decide = || (self.gather)()?.decide().map_err(Error::Invalid);
+        self.meanings.get_or_init(decide).as_ref().map_err(|_| TimeError::Undecided)
     }
 
     fn instant_on(&self, date: NaiveDate, written: &Written<'_>, value: Value<'_>) -> Result<i64, TimeError> {
@@ -254,7 +296,7 @@ impl Times {
 
 /// The time for an instant whose year is known, if it is in the accepted range.
 fn certain(micros: i64) -> Result<ParsedTime, TimeError> {
-    LOGGED_US.contains(&micros).then_some(ParsedTime { micros, assumed_year: None }).ok_or(TimeError::NoTime)
+    LOGGED_US.contains(&micros).then_some(ParsedTime { micros, assumed: None }).ok_or(TimeError::NoTime)
 }
 
 #[cfg(test)]

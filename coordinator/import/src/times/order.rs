@@ -1,4 +1,5 @@
-//! The order of day and month in dates such as 3/5/2026: the whole file proves it, or the user gives it.
+//! What the values of a field mean together: the order of day and month in dates such as 3/5/2026, and days of a
+//! spreadsheet.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,8 +22,18 @@ struct OfField {
     month_first: Option<Place>,
     /// The first date that is ambiguous.
     open: Option<Place>,
+    /// Numbers that are not times since 1970.
+    counted: Counted,
     /// Whether rows use times of the field.
     is_used: bool,
+}
+
+/// Numbers of a field that count from a start.
+#[derive(Debug, Default)]
+struct Counted {
+    /// The smallest and the largest, in millionths.
+    range: Option<(i64, i64)>,
+    has_fraction: bool,
 }
 
 /// Evidence from the dates of a file, by field.
@@ -31,8 +42,15 @@ pub(crate) struct Evidence {
     fields: BTreeMap<String, OfField>,
 }
 
-/// The order in each field of a file.
-pub(super) type Orders = HashMap<String, DateOrder>;
+/// What the values of a file's fields mean.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Meanings {
+    /// The order of day and month, by field.
+    pub(super) orders: HashMap<String, DateOrder>,
+    /// The smallest and the largest of the numbers that count from a start, in millionths, by field. Some have a
+    /// fraction.
+    pub(super) counted: HashMap<String, (i64, i64)>,
+}
 
 impl Evidence {
     /// Adds a date of `field`, written as `text` in line `line` (from 1). `proof` is the order that the date proves, by
@@ -45,10 +63,7 @@ impl Evidence {
         proof: Option<DateOrder>,
         is_used: bool,
     ) {
-        if !self.fields.contains_key(field) {
-            self.fields.insert(field.to_owned(), OfField::default());
-        }
-        let Some(of_field) = self.fields.get_mut(field) else { return };
+        let of_field = self.of_field(field);
         of_field.is_used |= is_used;
         let place = match proof {
             Some(DateOrder::DayFirst) => &mut of_field.day_first,
@@ -59,12 +74,24 @@ impl Evidence {
         place.get_or_insert_with(|| Place { line, text: text.to_owned(), date });
     }
 
+    /// Adds a number of `field`, in millionths.
+    pub(super) fn add_number(&mut self, field: &str, millionths: i64) {
+        let counted = &mut self.of_field(field).counted;
+        let (least, most) = counted.range.unwrap_or((millionths, millionths));
+        counted.range = Some((least.min(millionths), most.max(millionths)));
+        counted.has_fraction |= millionths % 1_000_000 != 0;
+    }
+
+    fn of_field(&mut self, field: &str) -> &mut OfField {
+        self.fields.entry(field.to_owned()).or_default()
+    }
+
     /// Decides the order in each field: the one that its own dates prove, otherwise the one that dates of other fields
     /// prove.
     ///
     /// # Errors
     /// The contradiction, or the date whose order nothing proves.
-    pub(super) fn decide(&self) -> Result<Orders, String> {
+    pub(super) fn decide(&self) -> Result<Meanings, String> {
         let proven = |of_field: &OfField| match (&of_field.day_first, &of_field.month_first) {
             (Some(_), None) => Some(DateOrder::DayFirst),
             (None, Some(_)) => Some(DateOrder::MonthFirst),
@@ -73,7 +100,7 @@ impl Evidence {
         let mut of_others: Vec<DateOrder> = self.fields.values().filter_map(proven).collect();
         of_others.sort_unstable();
         of_others.dedup();
-        let mut orders = Orders::new();
+        let mut orders = HashMap::new();
         for (field, of_field) in self.fields.iter().filter(|(_, of_field)| of_field.is_used) {
             if let (Some(day_first), Some(month_first)) = (&of_field.day_first, &of_field.month_first) {
                 return Err(contradiction(field, day_first, month_first));
@@ -85,7 +112,9 @@ impl Evidence {
                 (None, None) => {}
             }
         }
-        Ok(orders)
+        let counted = self.fields.iter().filter(|(_, of_field)| of_field.counted.has_fraction);
+        let counted = counted.filter_map(|(field, of_field)| Some((field.clone(), of_field.counted.range?)));
+        Ok(Meanings { orders, counted: counted.collect() })
     }
 }
 
@@ -121,8 +150,18 @@ mod tests {
         evidence
     }
 
-    fn decided(dates: &[(&str, &str)]) -> Result<Orders, String> {
-        evidence(dates).decide()
+    fn decided(dates: &[(&str, &str)]) -> Result<HashMap<String, DateOrder>, String> {
+        evidence(dates).decide().map(|meanings| meanings.orders)
+    }
+
+    #[test]
+    fn numbers_of_a_field_have_a_range_if_some_have_a_fraction() {
+        let mut evidence = Evidence::default();
+        for (field, millionths) in [("t", 46_086_278_000), ("t", 46_085_000_000), ("u", 7_000_000)] {
+            evidence.add_number(field, millionths);
+        }
+        let counted = evidence.decide().unwrap().counted;
+        assert_eq!(counted, HashMap::from([("t".to_owned(), (46_085_000_000, 46_086_278_000))]));
     }
 
     #[test]
@@ -140,8 +179,8 @@ mod tests {
 
     #[test]
     fn without_a_proof_the_user_must_decide() {
-        assert_eq!(decided(&[("t", "3/3/2026")]).unwrap(), Orders::new());
-        assert_eq!(decided(&[("t", "13/13/2026"), ("t", "31/11/2026")]).unwrap(), Orders::new());
+        assert_eq!(decided(&[("t", "3/3/2026")]).unwrap(), HashMap::new());
+        assert_eq!(decided(&[("t", "13/13/2026"), ("t", "31/11/2026")]).unwrap(), HashMap::new());
         assert_eq!(
             decided(&[("t", "3/3/2026"), ("t", "1/3/2026")]).unwrap_err(),
             "line 2: t \"1/3/2026\" is 1 March or 3 January, and no time in the file proves which; give --dates day-first or --dates \

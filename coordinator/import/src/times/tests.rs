@@ -6,7 +6,7 @@ use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
 use hindcast_base::log_time::{DateOrder, Zone, header_time};
 
-use super::{Evidence, TimeError, TimeOptions, Times, Value};
+use super::{Assumed, Evidence, TimeError, TimeOptions, Times, Value};
 
 fn value(text: &str) -> Value<'_> {
     Value { field: "t", text, is_utc: false, record_zone: None }
@@ -57,6 +57,13 @@ fn unambiguous_forms_are_read() {
         ("1772692813", "2026-03-05T06:40:13Z"),
         ("1772692813988000.5", "2026-03-05T06:40:13.988Z"),
         ("134171664139880000", "2026-03-05T06:40:13.988Z"),
+        ("639082896139880000", "2026-03-05T06:40:13.988Z"),
+        ("637552227260000000", "2021-04-28T16:05:26Z"),
+        ("1772692813,988", "2026-03-05T06:40:13.988Z"),
+        ("1772692813988.25", "2026-03-05T06:40:13.988250Z"),
+        ("46086.27793", "2026-03-05T06:40:13Z"),
+        ("46086,2779280093", "2026-03-05T06:40:12.980Z"),
+        ("\u{200e}Mar\u{200e} 5, 2026 at 6:40:13\u{202f}AM", "2026-03-05T06:40:13Z"),
         ("2026-03-05T06:40:13.123456789Z", "2026-03-05T06:40:13.123456Z"),
         ("2026-03-05T06:40:13+01", "2026-03-05T05:40:13Z"),
         ("20260305T064013Z", "2026-03-05T06:40:13Z"),
@@ -96,12 +103,12 @@ fn ambiguous_forms_are_not_times() {
         "9999-12-31T23:59:59Z",
         "99999999999999999999",
         "1.2.3",
-        // 12 digits, an exponent, .NET ticks, and days of a spreadsheet.
+        // 12 digits, an exponent, a number between ticks and nanoseconds, and numbers that count from some start.
         "177269281398",
         "1.772692813E9",
-        "639082836139880000",
-        "637552227260000000",
-        "46086.278",
+        "700000000000000000",
+        "46086",
+        "46086278",
         "20260305",
         "Mar 05 2026 06:40:13 PST",
         "Mar 05 2026 06:40:13 CST",
@@ -156,13 +163,13 @@ fn a_missing_year_comes_from_record_or_file() {
     let near = Some(parse_time("2021-01-01T00:00:05Z").unwrap());
     let read = |options: &TimeOptions, near| {
         let read = times(options, &[]).read(value("Dec 31 23:59:58"), || near).unwrap();
-        (format_micros(read.micros), read.assumed_year)
+        (format_micros(read.micros), read.assumed)
     };
     let none = TimeOptions::default();
     assert_eq!(read(&none, near), ("2020-12-31T23:59:58Z".to_owned(), None));
-    assert_eq!(read(&none, None), ("2025-12-31T23:59:58Z".to_owned(), Some(2025)));
+    assert_eq!(read(&none, None), ("2025-12-31T23:59:58Z".to_owned(), Some(Assumed::Year(2025))));
     let before = TimeOptions { logged_before_us: near, ..none };
-    assert_eq!(read(&before, None), ("2020-12-31T23:59:58Z".to_owned(), Some(2020)));
+    assert_eq!(read(&before, None), ("2020-12-31T23:59:58Z".to_owned(), Some(Assumed::Year(2020))));
 }
 
 #[test]
@@ -171,7 +178,38 @@ fn another_time_of_the_record_proves_the_order() {
     let times = times(&TimeOptions::default(), &[]);
     let mut evidence = Evidence::default();
     assert!(times.gather(value("5/01/2026 8:00:01 AM"), 2, dated, true, &mut evidence));
-    assert_eq!(evidence.decide().unwrap()["t"], DateOrder::DayFirst);
+    assert_eq!(evidence.decide().unwrap().orders["t"], DateOrder::DayFirst);
+}
+
+#[test]
+fn numbers_count_from_the_start_that_is_given_or_proven() {
+    let epoch_us = Some(parse_time("2026-03-05T06:40:00Z").unwrap());
+    let capture = TimeOptions { epoch_us, ..TimeOptions::default() };
+    for (text, wanted) in [
+        ("0", "2026-03-05T06:40:00Z"),
+        ("0.000000", "2026-03-05T06:40:00Z"),
+        ("13.988123456", "2026-03-05T06:40:13.988123Z"),
+        ("46086.278", "2026-03-05T19:28:06.278Z"),
+        ("1772692813", "2026-03-05T06:40:13Z"),
+    ] {
+        assert_eq!(read_with(&capture, text).as_deref(), Ok(wanted), "{text}");
+    }
+    assert_eq!(read_with(&capture, "/Date(0)/"), Err(TimeError::NoTime));
+    // Without a start, numbers are days of a spreadsheet if all numbers of the field are such days, up to the last one
+    // that the file can have, and some have a fraction.
+    let of = |texts: &[&str], text| times(&TimeOptions::default(), texts).read(value(text), || None);
+    let day = of(&["46086.5", "46087"], "46087").unwrap();
+    assert_eq!(
+        (format_micros(day.micros).as_str(), day.assumed),
+        ("2026-03-06T00:00:00Z", Some(Assumed::Days))
+    );
+    for others in ["0.5", "1772692813.5", "47000.5", "120.5"] {
+        assert_eq!(of(&["46086.5", others], "46086.5"), Err(TimeError::Counted), "{others}");
+    }
+    assert!(TimeError::Counted.reason("7").contains("--epoch"));
+    let berlin = TimeOptions { zone: Zone::parse("Europe/Berlin").unwrap(), ..TimeOptions::default() };
+    assert_eq!(read_with(&berlin, "46086.5").as_deref(), Ok("2026-03-05T11:00:00Z"));
+    assert_eq!(read_with(&berlin, "639082896130000000").as_deref(), Ok("2026-03-05T05:40:13Z"));
 }
 
 /// Dates of a year, and the order in which a file writes them.
