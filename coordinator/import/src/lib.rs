@@ -45,7 +45,7 @@ mod within;
 mod wrapped;
 mod zeek;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -166,6 +166,8 @@ async fn import_inputs(
     let mut report = ImportReport::default();
     let mut group = Vec::new();
     let mut group_bytes = 0;
+    let mut first_names: HashMap<String, String> = HashMap::new();
+    let mut repeats = Vec::new();
     for (input, listed) in inputs {
         match listed {
             Err(error) if request.strict => return Err(error),
@@ -177,12 +179,18 @@ async fn import_inputs(
             Ok(()) => {}
         }
         let is_known = input.zip_content.as_ref().is_some_and(|content| known.contains(content));
+        if let Some(first) = first_names.get(&input.content) {
+            bytes_read.fetch_add(input.bytes, Ordering::Relaxed);
+            repeats.push((first.clone(), input.name, input.bytes));
+            continue;
+        }
         if is_known || !known.insert(input.content.clone()) {
             bytes_read.fetch_add(input.bytes, Ordering::Relaxed);
             report.files.push(FileReport::already_imported(&input.name, input.bytes));
             continue;
         }
         group_bytes += input.bytes;
+        first_names.insert(input.content.clone(), input.name.clone());
         group.push(input);
         if group_bytes >= COMMIT_BYTES {
             Group::import(request, sources, std::mem::take(&mut group), &mut report, &progress).await?;
@@ -190,6 +198,7 @@ async fn import_inputs(
         }
     }
     Group::import(request, sources, group, &mut report, &progress).await?;
+    report.add_repeats(repeats);
     Ok(report)
 }
 

@@ -93,6 +93,21 @@ impl ImportReport {
         self.files.iter().map(|file| file.rejects).sum()
     }
 
+    /// Adds files with the contents of others, which are in the report: the name of the other, that of the file, and its size.
+    pub(super) fn add_repeats(&mut self, repeats: Vec<(String, String, u64)>) {
+        let failed = self.files.iter().filter(|file| file.failure.is_some());
+        let failed: BTreeSet<String> = failed.map(|file| file.file.clone()).collect();
+        for (first, name, bytes) in repeats {
+            if !failed.contains(&first) {
+                self.files.push(FileReport::already_imported(&name, bytes));
+                continue;
+            }
+            let error = Error::Invalid(format!("{name}: it has the content of {first}, which can't be read"));
+            self.files.push(FileReport::failed(&name, bytes, &error));
+            self.failures.push(error);
+        }
+    }
+
     /// All records of all files.
     pub fn records(&self) -> u64 {
         self.files.iter().map(FileReport::records).sum()
@@ -168,6 +183,19 @@ mod tests {
         assert!(already.already_imported && already.records() == 0);
         let report = ImportReport { files: vec![file, already], ..ImportReport::default() };
         assert_eq!((report.records(), report.rejects()), (15, 3));
+    }
+
+    #[test]
+    fn a_file_with_the_content_of_one_that_failed_fails_too() {
+        let mut report = ImportReport::default();
+        let error = Error::Invalid("a.json: the file is not text".into());
+        report.files = vec![FileReport::failed("a.json", 1, &error), FileReport::new("b.json", 1)];
+        let repeat = |first: &str, name: &str| (first.to_owned(), name.to_owned(), 1);
+        report.add_repeats(vec![repeat("a.json", "c.json"), repeat("b.json", "d.json")]);
+        let reason = report.files[2].failure.as_deref();
+        assert_eq!(reason, Some("it has the content of a.json, which can't be read"));
+        assert!(report.files[3].already_imported);
+        assert_eq!(report.failures.len(), 1);
     }
 
     #[test]
