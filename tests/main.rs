@@ -34,6 +34,7 @@ mod import;
 mod import_clouds;
 mod import_endings;
 mod import_kills;
+mod import_mapping;
 mod import_pan_os;
 mod import_records;
 mod import_shapes;

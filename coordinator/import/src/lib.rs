@@ -33,6 +33,7 @@ mod rejects;
 mod report;
 mod row_time;
 mod rows;
+mod rule_values;
 mod runs;
 mod source;
 mod source_docs;

@@ -7,6 +7,24 @@ use super::source::{TableRule, field_value};
 use super::time_format::TimeFormat;
 use super::times::{Evidence, ParsedTime, TimeError, Times, Value};
 
+/// Fields that may hold the time if the rule names none and the record lacks the table's time column.
+pub(super) const TIME_FIELDS: [&str; 14] = [
+    "TimeGenerated",
+    "Timestamp",
+    "ReceiptTime",
+    "Start_Time",
+    "StartTime",
+    "CreatedDateTime",
+    "time",
+    "timestamp",
+    "@timestamp",
+    "EventTime",
+    "EndTime",
+    "_time",
+    "ts",
+    "SyslogTime",
+];
+
 /// The suffix that portals append to the names of time columns.
 pub(super) const UTC_SUFFIX: &str = " [UTC]";
 

@@ -11,27 +11,10 @@ use hindcast_lake::{ADDITIONAL_FIELDS, ColumnKind, TableSpec, Tables};
 use super::additional;
 use super::columns::{Builder, Column, stored_type};
 use super::format::Record;
-use super::row_time::{Candidates, TimeReader, UTC_SUFFIX};
+use super::row_time::{Candidates, TIME_FIELDS, TimeReader, UTC_SUFFIX};
 use super::source::{TableRule, cluster_column, time_column};
 use super::times::{Evidence, Times};
 
-/// Fields that may hold the time if the rule names none and the record lacks the table's time column.
-const TIME_FIELDS: [&str; 14] = [
-    "TimeGenerated",
-    "Timestamp",
-    "ReceiptTime",
-    "Start_Time",
-    "StartTime",
-    "CreatedDateTime",
-    "time",
-    "timestamp",
-    "@timestamp",
-    "EventTime",
-    "EndTime",
-    "_time",
-    "ts",
-    "SyslogTime",
-];
 /// Most columns of a table.
 const MAX_COLUMNS: usize = 4_000;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hindcast_base::{Error, Result};
-use hindcast_lake::{ColumnKind, TableSpec, Tables};
+use hindcast_lake::{TableSpec, Tables};
 use serde::Deserialize;
 
 use super::each::{Each, Found, Take};
@@ -13,6 +13,7 @@ use super::format::Record;
 use super::json;
 use super::lines::LineFormat;
 use super::made::Template;
+pub(super) use super::rule_values::{OneOrMore, TypeName};
 use super::time_format::TimeFormat;
 use super::windows::Events;
 use super::within::{PairsIn, is_list_path};
@@ -174,47 +175,6 @@ pub(super) struct TableRule {
     /// The column of record ids that the user names.
     #[serde(skip)]
     pub(super) record_id: Option<String>,
-}
-
-/// One field, or several.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub(super) enum OneOrMore {
-    /// One.
-    One(String),
-    /// Several, the best first.
-    More(Vec<String>),
-}
-
-impl OneOrMore {
-    pub(super) fn all(&self) -> &[String] {
-        match self {
-            OneOrMore::One(name) => std::slice::from_ref(name),
-            OneOrMore::More(names) => names,
-        }
-    }
-}
-
-/// A column's type in a mapping file.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum TypeName {
-    /// UTC microseconds.
-    Time,
-    /// Text.
-    Text,
-    /// A whole number.
-    Integer,
-}
-
-impl From<TypeName> for ColumnKind {
-    fn from(name: TypeName) -> Self {
-        match name {
-            TypeName::Time => ColumnKind::Time,
-            TypeName::Text => ColumnKind::Text,
-            TypeName::Integer => ColumnKind::Integer,
-        }
-    }
 }
 
 /// Destination of a record.

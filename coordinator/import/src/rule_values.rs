@@ -1,0 +1,45 @@
+//! Values in the rules of a source.
+
+use hindcast_lake::ColumnKind;
+use serde::Deserialize;
+
+/// One field, or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several, the best first.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub(super) fn all(&self) -> &[String] {
+        match self {
+            OneOrMore::One(name) => std::slice::from_ref(name),
+            OneOrMore::More(names) => names,
+        }
+    }
+}
+
+/// A column's type in a mapping file.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TypeName {
+    /// UTC microseconds.
+    Time,
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+}
+
+impl From<TypeName> for ColumnKind {
+    fn from(name: TypeName) -> Self {
+        match name {
+            TypeName::Time => ColumnKind::Time,
+            TypeName::Text => ColumnKind::Text,
+            TypeName::Integer => ColumnKind::Integer,
+        }
+    }
+}
