@@ -64,20 +64,20 @@ fn a_hint_works_for_its_file() {
         refused.stderr
     );
     assert_eq!(place.import(&unnamed, "--table Own")["tables"]["Own"]["rows"], 1);
-    let ssl = place.file("ssl.log", "#path\tssl\n#fields\tts\tuid\tserver_name\n1767600000.0\tC0\tx\n");
-    let nothing = place.import_anyhow(&ssl, "");
+    let x509 = place.file("x509.log", "#path\tx509\n#fields\tts\tuid\tserver_name\n1767600000.0\tC0\tx\n");
+    let nothing = place.import_anyhow(&x509, "");
     assert_eq!(nothing.code, Some(1));
     assert!(
-        nothing.stderr.contains("ssl") && nothing.stderr.contains("--source generic --table NAME"),
+        nothing.stderr.contains("x509") && nothing.stderr.contains("--source generic --table NAME"),
         "{}",
         nothing.stderr
     );
     // Also for a new lake, and with output for people.
     let fresh = Place::new();
-    let printed = hindcast(&format!("import {ssl} --lake {}", fresh.lake().display()));
+    let printed = hindcast(&format!("import {x509} --lake {}", fresh.lake().display()));
     assert_eq!(printed.status.code(), Some(1));
     assert!(stderr(&printed).contains("nothing was imported"), "{}", stderr(&printed));
-    assert_eq!(place.import(&ssl, "--source generic --table Ssl")["tables"]["Ssl"]["rows"], 1);
+    assert_eq!(place.import(&x509, "--source generic --table X509")["tables"]["X509"]["rows"], 1);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod hostile_sql;
 mod import;
 mod import_clouds;
 mod import_endings;
+mod import_envelopes;
 mod import_kills;
 mod import_mapping;
 mod import_pan_os;

@@ -193,7 +193,10 @@ fn unknown_tables_are_imported_completely() {
 fn a_recorded_exfiltration_ranks_first() {
     let Some(samples) = samples() else { return };
     let (place, report) = imported(&samples, "otrf/apt29_day1_zeek.log", "");
-    assert_eq!((rows(&report, "CommonSecurityLog"), rows(&report, "DeviceNetworkEvents")), (613, 62 + 53));
+    assert_eq!(
+        (rows(&report, "CommonSecurityLog"), rows(&report, "DeviceNetworkEvents")),
+        (613, 62 + 53 + 378)
+    );
     assert_eq!(report["files"][0]["set_aside"]["files"], 448);
     let config = place.path("zeek.toml");
     let text = "[firewall]\nvendor = \"Zeek\"\n[network]\ndeclared_external = [\"192.168.0.4/32\"]\n";

@@ -6,7 +6,8 @@ use hindcast_base::{Error, Result};
 
 use super::built_in::Sources;
 use super::detect::Sample;
-use super::format::FileFormat;
+use super::envelopes::Wrapper;
+use super::format::{FileFormat, Kind};
 use super::framing::{Framed, Span};
 use super::inputs::{Bytestream, Input, Layers, read_up_to};
 use super::rejects::Reject;
@@ -105,24 +106,34 @@ impl Blocks {
             .map_err(|reason| Error::Invalid(format!("{}: {reason}", file.name)))?;
         blocks.line = format.framing.line_ends(&blocks.pending[..header_bytes]);
         blocks.take(header_bytes);
-        blocks.format = Arc::new(format);
+        blocks.format = Arc::new(FileFormat { file_name: short_name(&file.name), ..format });
         // The source is detected from whole records, of which the first may be longer than the sample.
         while !blocks.is_last && blocks.pending.len() < MAX_RECORD_BYTES && blocks.sample().1.is_empty() {
             blocks.fill(BLOCK_BYTES)?;
         }
+        let (format, records) = blocks.sample();
+        let wrapper = match format.kind {
+            Kind::Json => format.with_records(&records, Wrapper::of),
+            _ => None,
+        };
+        blocks.format = Arc::new(FileFormat { wrapper, ..blocks.format.as_ref().clone() });
         Ok(blocks)
     }
 
     /// The format and the first records, from which the source is detected.
     pub(super) fn sample(&self) -> (Arc<FileFormat>, Vec<&[u8]>) {
-        let (format, framed) = FileFormat::cut(&self.format, &self.pending, self.is_last);
-        // If the text starts with a header, the records follow it.
-        let (format, offset, framed) = if framed.spans.is_empty() && framed.consumed > 0 {
-            let (format, behind) = FileFormat::cut(&format, &self.pending[framed.consumed..], self.is_last);
-            (format, framed.consumed, behind)
-        } else {
-            (format, 0, framed)
-        };
+        let (mut format, mut framed) = FileFormat::cut(&self.format, &self.pending, self.is_last);
+        let mut offset = 0;
+        // If the text starts with headers, the records follow them. `next` has the format of what follows the records.
+        let mut next = Arc::clone(&format);
+        if !framed.spans.is_empty() {
+            format = Arc::clone(&self.format);
+        }
+        while framed.spans.is_empty() && framed.consumed > 0 {
+            offset += framed.consumed;
+            format = Arc::clone(&next);
+            (next, framed) = FileFormat::cut(&format, &self.pending[offset..], self.is_last);
+        }
         let records = framed.spans.iter().take(SAMPLE_RECORDS);
         let records = records.map(|span| &self.pending[offset + span.start..offset + span.end]).collect();
         (format, records)
@@ -173,7 +184,7 @@ impl Blocks {
 
     /// Takes the whole records out of the pending text.
     fn cut(&mut self) -> Block {
-        let (format, Framed { spans, rejects, consumed }) =
+        let (format, Framed { spans, rejects, consumed, .. }) =
             FileFormat::cut(&self.format, &self.pending, self.is_last);
         let from = self.file.watched.map_or(0, |watched| watched.from).saturating_sub(self.at);
         let bytes = self.take(consumed);
@@ -233,6 +244,12 @@ impl Blocks {
         self.failure = failure.map(|error| format!("the file can't be read to its end: {error}"));
         Ok(())
     }
+}
+
+/// The name of a file without its folder, up to its first dot, in lower case.
+fn short_name(path: &str) -> String {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    name.split('.').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 #[cfg(test)]

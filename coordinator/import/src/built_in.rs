@@ -8,11 +8,11 @@ use hindcast_lake::Tables;
 
 use super::ImportRequest;
 use super::each::Found;
-use super::format::{Kind, Record};
+use super::format::{FileFormat, Kind, Record};
 use super::json;
 use super::lines::Lines;
 use super::source::{Route, Source};
-use super::wrapped::Wrapped;
+use super::wrapped::{Message, Wrapped};
 
 /// The built-in sources, in the order in which they are tried.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -52,7 +52,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// The source of records that no other source recognises.
-const GENERIC: &str = "generic";
+pub(super) const GENERIC: &str = "generic";
 
 /// The sources of an import.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl Sources {
     pub(super) fn know_columns(&self, names: &[String]) -> bool {
         let named = |name: &String| (Cow::Owned(name.clone()), Cow::Borrowed(""));
         let record: Record<'_> = names.iter().map(named).collect();
-        self.all.iter().any(|source| source.is_recognised(&record))
+        self.all.iter().any(|source| source.is_recognised(&record, ""))
     }
 
     /// The built-in source with that name.
@@ -140,33 +140,36 @@ impl Sources {
     /// As [`Self::of_records`].
     pub(super) fn choose(
         &self,
-        kind: &Kind,
+        format: &FileFormat,
         records: &[Record<'_>],
         requested_table: Option<&str>,
     ) -> Result<(Arc<Source>, Option<Wrapped>)> {
         let is_cef = self.named.as_ref().is_none_or(|named_source| named_source.is_cef);
         let wrapped = Wrapped::cef_in(records).filter(|_| is_cef);
-        let source = match (&self.named, kind) {
+        let source = match (&self.named, &format.kind) {
             (Some(named_source), _) => Arc::clone(named_source),
             (None, Kind::Lines(lines)) => Arc::clone(&lines.source),
             (None, _) if wrapped.is_some() => self.by_name("cef")?,
-            (None, _) => self.of_records(records, requested_table)?,
+            (None, _) => self.of_records(records, &format.file_name, requested_table)?,
         };
-        let is_open = matches!(kind, Kind::Json | Kind::Csv { .. }) && wrapped.is_none();
+        let is_open =
+            matches!(format.kind, Kind::Json | Kind::Csv { .. } | Kind::Rows(_)) && wrapped.is_none();
         if !is_open || !(source.name == GENERIC || self.named.is_some()) {
             return Ok((source, wrapped));
         }
         let serves = |lines: &Lines| requested_table.is_none_or(|table| lines.source.has_rule(table));
-        let wrapped =
-            Wrapped::lines_in(records, self).filter(|found| found.lines.as_ref().is_some_and(serves));
-        let source = match wrapped.as_ref().and_then(|found| found.lines.as_ref()) {
-            Some(lines) => Arc::clone(&lines.source),
-            None => source,
+        let found = Wrapped::lines_in(records, self).and_then(|found| match &found.message {
+            Message::Line(lines) if serves(lines) => Some((Arc::clone(&lines.source), Some(found))),
+            _ => None,
+        });
+        let json = || {
+            let (wrapped, source) = Wrapped::json_in(records, self, requested_table)?;
+            Some((source, Some(wrapped)))
         };
-        Ok((source, wrapped))
+        Ok(found.or_else(json).unwrap_or((source, None)))
     }
 
-    /// The built-in source that matches most of these records; the generic one if none does. If the user names a table,
+    /// The built-in source that matches most of these records of a file with that short name; the generic one if none does. If the user names a table,
     /// the source must have a rule for it, or one that turns most records into its rows.
     ///
     /// # Errors
@@ -174,6 +177,7 @@ impl Sources {
     pub(super) fn of_records(
         &self,
         records: &[Record<'_>],
+        file_name: &str,
         requested_table: Option<&str>,
     ) -> Result<Arc<Source>> {
         let most = |is_so: &dyn Fn(&Record<'_>) -> bool| {
@@ -184,7 +188,7 @@ impl Sources {
                 let mut is_taken = false;
                 let _ = source.elements(record.clone(), &mut |found| {
                     if let Found::Element(element) = found {
-                        is_taken |= json::shape(element, source).is_ok()
+                        is_taken |= json::shape(element, source, file_name).is_ok()
                             && matches!(source.route(element, requested_table), Route::Row(..));
                     }
                     Ok(())
@@ -193,7 +197,7 @@ impl Sources {
             };
             let serves = requested_table
                 .is_none_or(|requested_table| source.has_rule(requested_table) || most(&is_taken));
-            if most(&|record| source.is_recognised(record)) && serves {
+            if most(&|record| source.is_recognised(record, file_name)) && serves {
                 return Ok(Arc::clone(source));
             }
         }

@@ -10,7 +10,7 @@ use super::lines::Lines;
 use super::source::Source;
 use super::windows::xml;
 use super::zeek::ZeekHeader;
-use super::{documents, json, messages, octet_counted, unsupported};
+use super::{documents, envelopes, json, messages, octet_counted, unsupported};
 
 /// Lines from which the format is detected.
 const SAMPLED_LINES: usize = 200;
@@ -41,6 +41,12 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
     let named_source = sources.named();
     if let Some(reason) = unsupported::binary(sample.text) {
         return Err(reason);
+    }
+    let comments = comment_bytes(sample.text);
+    if comments > 0 {
+        let below = Sample { text: &sample.text[comments..], ..sample };
+        let (format, header_bytes) = detect_format(below, sources)?;
+        return Ok((format, comments + header_bytes));
     }
     let is_octet_counted = octet_counted::has_octet_counts(sample.text, sample.is_whole);
     let framed = match is_octet_counted {
@@ -90,8 +96,8 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
     if is_cef {
         return header_free(Shape::Messages, Kind::Cef);
     }
-    if first.iter().any(|line| line.starts_with(b"#fields\t")) {
-        return header_free(Shape::Lines, Kind::Zeek(ZeekHeader::default()));
+    if let Some(header) = ZeekHeader::of_lines(&first) {
+        return header_free(Shape::Lines, Kind::Zeek(header));
     }
     if named_source.is_some_and(|source| source.is_cef) {
         return header_free(Shape::Messages, Kind::Cef);
@@ -119,6 +125,16 @@ fn has_known_header(sample: Sample<'_>, sources: &Sources) -> bool {
     matches!(csv(sample).0.kind, Kind::Csv { header, .. } if sources.know_columns(&header))
 }
 
+/// Bytes of the lines that begin with `#` before JSON.
+fn comment_bytes(text: &[u8]) -> usize {
+    let mut at = 0;
+    while text[at..].starts_with(b"#") {
+        at += memchr::memchr(b'\n', &text[at..]).map_or(text.len() - at, |end| end + 1);
+    }
+    let is_json = matches!(text[at..].trim_ascii_start().first(), Some(b'[' | b'{'));
+    if is_json { at } else { 0 }
+}
+
 /// Whether most records are CEF messages if messages may span lines.
 fn are_messages(sample: Sample<'_>) -> bool {
     if !messages::contains_message(sample.text) {
@@ -136,20 +152,12 @@ fn is_broken(sample: Sample<'_>) -> bool {
     framed.rejects.len() > framed.spans.len()
 }
 
-/// Whether a line is a whole JSON object, with or without a syslog header, and not an envelope around a list of objects.
+/// Whether a line is a whole JSON object, with or without a syslog header, and not an envelope of records.
 pub(super) fn is_document(line: &[u8]) -> bool {
     let Ok(text) = text_of(line) else { return false };
-    let mut record = Record::new();
-    if json::read(document_in(&text).1, &mut record).is_err() {
-        return false;
-    }
-    let is_list = |(name, value): &(std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
-        documents::LIST_NAMES.contains(&name.as_ref()) && value.starts_with('[')
-    };
-    let others = record.iter().filter(|field| !is_list(field));
-    let is_envelope =
-        record.iter().any(is_list) && others.clone().all(|(name, _)| documents::is_annotation(name));
-    !is_envelope
+    let document = document_in(&text).1;
+    json::read(document, &mut Record::new()).is_ok()
+        && envelopes::beginning(document.as_bytes(), true).is_none()
 }
 
 /// The format of CSV whose cells hold CEF messages: the first line names columns, and most other lines have as many cells.

@@ -14,6 +14,7 @@ fn detected(text: &str, source: Option<&str>) -> Result<(Shape, &'static str, us
         Kind::Zeek(_) => "zeek",
         Kind::Lines(_) => "lines",
         Kind::Event => "event",
+        Kind::Rows(_) => "rows",
     };
     Ok((format.framing.shape, kind, header_bytes))
 }
@@ -36,6 +37,9 @@ fn json_is_lines_or_documents() {
         ("{\n  \"a\": 1\n}\n", Shape::Documents),
         ("{\"records\":[{\"a\":1}]}\n", Shape::Documents),
         ("{\"@odata.context\":\"x\",\"value\":[{\"a\":1}]}", Shape::Documents),
+        ("{\"took\":1,\"hits\":{\"total\":1,\"hits\":[{\"_source\":{}}]}}\n", Shape::Documents),
+        ("{\"_index\":\"i\",\"_source\":{\"a\":1}}\n", Shape::Lines),
+        ("{\"preview\":false,\"result\":{\"a\":1}}\n", Shape::Lines),
         (counted_json.as_str(), Shape::OctetCounted { has_messages: false }),
     ] {
         assert_eq!(detected(text, None), Ok((shape, "json", 0)), "{text}");
@@ -114,6 +118,15 @@ fn lines_of_a_source_are_detected_and_its_exports_are_csv() {
     // Messages within JSON or CSV are not lines.
     let json = format!("[{{\"message\":\"{}\"}}]", pan_os.lines().next().unwrap());
     assert_eq!(detected(&json, None), Ok((Shape::Documents, "json", 0)));
+}
+
+#[test]
+fn comments_before_json_are_its_header() {
+    let json = |shape, header_bytes| -> Result<_, String> { Ok((shape, "json", header_bytes)) };
+    assert_eq!(detected("# a\n# b\n{\"a\":1}\n{\"a\":2}\n", None), json(Shape::Lines, 8));
+    assert_eq!(detected("# a\n[\n{\"a\":1}]", None), json(Shape::Documents, 4));
+    let summary = "\n>== Total === 2026-01-05\n   - Connections 1.9k\n";
+    assert_eq!(detected(summary, None), Ok((Shape::Lines, "zeek", 0)));
 }
 
 #[test]

@@ -2,15 +2,14 @@
 
 use serde::de::IgnoredAny;
 
+use super::envelopes::{Beginning, beginning, is_other_member};
 use super::framing::{Framed, Span};
 use super::rejects::Reject;
 
 /// Failures within one broken document after which its rest is skipped.
 const TRIES_IN_BROKEN_DOCUMENT: usize = 64;
-/// Names of the list in an envelope.
-pub(super) const LIST_NAMES: [&str; 3] = ["records", "value", "Records"];
 
-/// The objects of `text`. Skips what separates them and the envelopes around lists of them.
+/// The objects of `text`. Skips what separates them and the envelopes around lists of them. Stops before rows.
 pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
     let mut framed = Framed::default();
     let mut counter = LineCounter { line_end, ..LineCounter::default() };
@@ -40,9 +39,18 @@ pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
             at = end;
             continue;
         }
-        if let Some(length) = envelope(&text[at..]) {
-            at += length;
-            continue;
+        match beginning(&text[at..], is_last) {
+            Some(Beginning::Open) => break,
+            Some(Beginning::Objects(length) | Beginning::Nothing(length)) => {
+                at += length;
+                continue;
+            }
+            Some(Beginning::Rows(length, names)) => {
+                at += length;
+                framed.rows = Some(names);
+                break;
+            }
+            None => {}
         }
         let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter::<IgnoredAny>();
         match values.next() {
@@ -72,6 +80,42 @@ pub(super) fn documents(text: &[u8], is_last: bool, line_end: u8) -> Framed {
     framed
 }
 
+/// The rows of `text`, each a list of values, and whether their list ends.
+pub(super) fn rows(text: &[u8], is_last: bool, line_end: u8) -> (Framed, bool) {
+    let mut framed = Framed::default();
+    let mut counter = LineCounter { line_end, ..LineCounter::default() };
+    let (mut at, mut has_ended) = (0, false);
+    loop {
+        at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b',').count();
+        if at >= text.len() {
+            break;
+        }
+        if text[at] == b']' {
+            (at, has_ended) = (at + 1, true);
+            break;
+        }
+        let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter::<Vec<IgnoredAny>>();
+        match values.next() {
+            Some(Ok(_)) => {
+                let end = at + values.byte_offset();
+                framed.spans.push(Span { start: at, end, line: counter.line(text, at) });
+                at = end;
+            }
+            Some(Err(error)) if error.is_eof() && !is_last => break,
+            Some(Err(error)) => {
+                let end = text.len().min(at + offset_of(&error, &text[at..]).max(1));
+                let end = memchr::memchr(b'[', &text[end..]).map_or(text.len(), |next| end + next);
+                let reason = format!("is not a row of values: {}", message_of(&error));
+                framed.rejects.push(Reject::new(counter.line(text, at), reason, &text[at..end]));
+                at = end;
+            }
+            None => break,
+        }
+    }
+    framed.consumed = at;
+    (framed, has_ended)
+}
+
 /// The error's message without line and column, which would count from the start of the record.
 pub(super) fn message_of(error: &serde_json::Error) -> String {
     let text = error.to_string();
@@ -90,10 +134,10 @@ fn offset_of(error: &serde_json::Error, text: &[u8]) -> usize {
 
 /// Text at a position where an object is expected.
 enum Member {
-    /// A name such as `@odata.nextLink` and a value that is neither an object nor a list: an annotation of an envelope. The
-    /// number is its length in bytes. Any other name is a field of a broken record.
+    /// A name such as `@odata.nextLink` and its value: a member of an envelope, behind its list. The number is its length in
+    /// bytes. Any other name is a field of a broken record.
     Whole(usize),
-    /// The beginning of an annotation.
+    /// The beginning of such a member.
     Begun,
     /// Something else.
     Other,
@@ -103,13 +147,15 @@ fn member(text: &[u8], is_last: bool) -> Member {
     let mut at = 0;
     for part in 0..2 {
         at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        if matches!(text.get(at), Some(b'{' | b'[')) {
+        let is_name = part == 0;
+        if is_name && matches!(text.get(at), Some(b'{' | b'[')) {
             return Member::Other;
         }
-        let is_name = part == 0;
         let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter::<serde_json::Value>();
         match values.next() {
-            Some(Ok(value)) if is_name && !value.as_str().is_some_and(is_annotation) => return Member::Other,
+            Some(Ok(value)) if is_name && !value.as_str().is_some_and(is_other_member) => {
+                return Member::Other;
+            }
             Some(Ok(_)) => at += values.byte_offset(),
             Some(Err(error)) if error.is_eof() && !is_last => return Member::Begun,
             None if !is_last => return Member::Begun,
@@ -125,34 +171,6 @@ fn member(text: &[u8], is_last: bool) -> Member {
         }
     }
     Member::Whole(at)
-}
-
-/// Whether a name is an annotation of OData or JSON Schema rather than a field.
-pub(super) fn is_annotation(name: &str) -> bool {
-    name.starts_with(['@', '$'])
-}
-
-/// Length of the beginning of an envelope, `{"records": [`, with annotations before the list (`"@odata.context": ..`);
-/// `None` if `text` does not start with an envelope.
-fn envelope(text: &[u8]) -> Option<usize> {
-    let skipped = |at: usize| at + text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let expect = |at: usize, byte: u8| (text.get(skipped(at)) == Some(&byte)).then(|| skipped(at) + 1);
-    let mut at = expect(0, b'{')?;
-    loop {
-        let mut names = serde_json::Deserializer::from_slice(&text[skipped(at)..]).into_iter::<String>();
-        let name = names.next()?.ok()?;
-        at = expect(skipped(at) + names.byte_offset(), b':')?;
-        if LIST_NAMES.contains(&name.as_str()) {
-            let list = expect(at, b'[')?;
-            return matches!(text.get(skipped(list)), Some(b'{' | b']')).then_some(list);
-        }
-        if !is_annotation(&name) {
-            return None;
-        }
-        let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter::<IgnoredAny>();
-        values.next()?.ok()?;
-        at = expect(at + values.byte_offset(), b',')?;
-    }
 }
 
 /// Counts lines from left to right.
@@ -192,6 +210,26 @@ mod tests {
         assert_eq!(texts("{\"Records\":[]}"), (Vec::new(), 0));
         let record = "{\"name\":\"x\",\"value\":[{\"k\":1}]}";
         assert_eq!(texts(record), (vec![record.to_owned()], 0));
+        let lists = "[[{\"a\":1}, {\"b\":[[2]]}], [], [{\"c\":3}]]";
+        assert_eq!(texts(lists).0, ["{\"a\":1}", "{\"b\":[[2]]}", "{\"c\":3}"]);
+        let answer = "{\"took\":1,\"hits\":{\"total\":{\"value\":2},\"hits\":[{\"_source\":{}}]},\"aggregations\":{\"a\":[{}]}}";
+        assert_eq!(texts(answer), (vec!["{\"_source\":{}}".to_owned()], 0));
+    }
+
+    #[test]
+    fn rows_are_cut_up_to_the_end_of_their_list() {
+        let text = "[1,\"a]\"],\n[2,[{}]], nonsense, [3,null]]}]}";
+        let (framed, has_ended) = rows(text.as_bytes(), true, b'\n');
+        let found: Vec<&str> = framed.spans.iter().map(|span| &text[span.start..span.end]).collect();
+        assert_eq!(found, ["[1,\"a]\"]", "[2,[{}]]", "[3,null]"]);
+        assert_eq!((framed.rejects.len(), has_ended, &text[framed.consumed..]), (1, true, "}]}"));
+        assert_eq!((framed.spans[1].line, framed.rejects[0].line), (1, 1));
+        let (framed, has_ended) = rows(b"[1],[2,", false, b'\n');
+        assert_eq!((framed.spans.len(), has_ended, framed.consumed), (1, false, 4));
+        let columns =
+            "{\"tables\":[{\"name\":\"PrimaryResult\",\"columns\":[{\"name\":\"A\"}],\"rows\":[[1]]}]}";
+        let framed = documents(columns.as_bytes(), true, b'\n');
+        assert_eq!((framed.rows, &columns[framed.consumed..]), (Some(vec!["A".to_owned()]), "[1]]}]}"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) fn explain(
         let (own, others): (Vec<_>, Vec<_>) = sources
             .all()
             .iter()
-            .map(|source| (source, Fit::of(source, records)))
+            .map(|source| (source, Fit::of(source, records, &format.file_name)))
             .partition(|(source, _)| source.name == chosen.name);
         for (source, fit) in own {
             reasons.push(format!("source {}: {}", source.name, fit.chosen(records.len())));
@@ -68,7 +68,7 @@ struct Fit {
 }
 
 impl Fit {
-    fn of(source: &Source, records: &[Record<'_>]) -> Self {
+    fn of(source: &Source, records: &[Record<'_>], file_name: &str) -> Self {
         let fit = |set: &Vec<String>| {
             let is_found = |field: &&String| {
                 2 * records.iter().filter(|record| Source::has_field(record, field)).count() > records.len()
@@ -80,7 +80,7 @@ impl Fit {
         let event_sets = source.events.iter().flat_map(Events::sets);
         let nearest = source.recognised_by.iter().chain(event_sets).map(fit);
         let nearest = nearest.min_by_key(|fit| (fit.lacks.len(), std::cmp::Reverse(fit.fields_found)));
-        let records = records.iter().filter(|record| source.is_recognised(record)).count();
+        let records = records.iter().filter(|record| source.is_recognised(record, file_name)).count();
         Self { records, ..nearest.unwrap_or_default() }
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::built_in::Sources;
 use super::cef;
 use super::detect::{self, Sample};
+use super::documents;
 use super::encoding::text_of;
+use super::envelopes::Wrapper;
 use super::framing::{Framed, Framing};
 use super::json;
 use super::lines::Lines;
@@ -26,6 +28,10 @@ pub(super) struct FileFormat {
     pub(super) kind: Kind,
     /// The messages in a field of records, if they wrap some.
     pub(super) messages_in: Option<Wrapped>,
+    /// The object within each record that holds its fields.
+    pub(super) wrapper: Option<Wrapper>,
+    /// The name of the file up to its first dot, in lower case.
+    pub(super) file_name: String,
 }
 
 /// The format of a record.
@@ -40,6 +46,8 @@ pub(super) enum Kind {
         /// The byte between cells.
         delimiter: u8,
     },
+    /// A list of values, with these names.
+    Rows(Vec<String>),
     /// A CEF message.
     Cef,
     /// Cells, named by the last header before them.
@@ -53,7 +61,7 @@ pub(super) enum Kind {
 impl FileFormat {
     /// Records of `kind` that `framing` cuts.
     pub(super) fn new(framing: Framing, kind: Kind) -> Self {
-        Self { framing, kind, messages_in: None }
+        Self { framing, kind, messages_in: None, wrapper: None, file_name: String::new() }
     }
 
     /// JSON with one document per line.
@@ -72,13 +80,23 @@ impl FileFormat {
 
     /// Cuts `text` into records. Returns the format of the text after them, which a header among the rows changes.
     pub(super) fn cut(format: &Arc<Self>, text: &[u8], is_last: bool) -> (Arc<Self>, Framed) {
-        let Kind::Zeek(header) = &format.kind else {
-            return (Arc::clone(format), format.framing.cut(text, is_last));
+        let with = |kind: Kind| Arc::new(Self { kind, ..format.as_ref().clone() });
+        let header = match &format.kind {
+            Kind::Zeek(header) => header,
+            Kind::Rows(_) => {
+                let (framed, has_ended) = documents::rows(text, is_last, format.framing.line_end);
+                let next = if has_ended { with(Kind::Json) } else { Arc::clone(format) };
+                return (next, framed);
+            }
+            _ => {
+                let mut framed = format.framing.cut(text, is_last);
+                let names = framed.rows.take();
+                return (names.map_or_else(|| Arc::clone(format), |names| with(Kind::Rows(names))), framed);
+            }
         };
         if text.first() == Some(&b'#') {
             let (header, consumed) = header.read(text, is_last);
-            let next = Self { kind: Kind::Zeek(header), ..format.as_ref().clone() };
-            return (Arc::new(next), Framed { consumed, ..Framed::default() });
+            return (with(Kind::Zeek(header)), Framed { consumed, ..Framed::default() });
         }
         match memchr::memmem::find(text, b"\n#") {
             Some(end) => (Arc::clone(format), format.framing.cut(&text[..=end], true)),
@@ -98,8 +116,10 @@ impl FileFormat {
                 if let Some(time) = cef::syslog_time(header) {
                     record.push((Cow::Borrowed("SyslogTime"), time));
                 }
-                json::read(document, record)
+                json::read(document, record)?;
+                self.wrapper.map_or(Ok(()), |wrapper| wrapper.unwrap(record))
             }
+            Kind::Rows(names) => json::read_row(text, names, record),
             Kind::Cef => cef::read(text, record),
             Kind::Csv { header, delimiter } => csv_cells(text, *delimiter, header, record),
             Kind::Zeek(header) => header.row(text, record),

@@ -25,6 +25,8 @@ pub(super) struct Framed {
     pub(super) rejects: Vec<Reject>,
     /// Bytes that are done; the rest is the beginning of a record.
     pub(super) consumed: usize,
+    /// Names of the values of the rows that follow, if the rest is a list of rows.
+    pub(super) rows: Option<Vec<String>>,
 }
 
 #[cfg(test)]

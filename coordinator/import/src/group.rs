@@ -259,11 +259,11 @@ impl<'a> Group<'a> {
         let requested_table = self.request.table.as_deref();
         let (format, texts) = blocks.sample();
         let (wrapped, source) = format.with_records(&texts, |records| {
-            let (source, wrapped) = self.sources.choose(&format.kind, records, requested_table)?;
+            let (source, wrapped) = self.sources.choose(&format, records, requested_table)?;
             // A record that names no table is a reject. If no record names one, the user must.
             let has_no_table = |record: &Record<'_>| {
                 let mut record = record.clone();
-                let _ = json::shape(&mut record, &source);
+                let _ = json::shape(&mut record, &source, &format.file_name);
                 matches!(source.route(&record, requested_table), Route::NoTable(_))
             };
             if wrapped.is_none() && !records.is_empty() && records.iter().all(has_no_table) {

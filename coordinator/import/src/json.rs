@@ -23,14 +23,44 @@ pub(super) fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), Str
     read.map_err(|error| format!("is not a JSON object: {}", message_of(&error)))
 }
 
-/// Shapes a record as its source says: brings events of Windows to the same fields, renames fields, adds fields within
-/// objects by their paths, flattens objects, and makes fields of others.
+/// Adds the values of the list in `text` to `record`, with these names.
+///
+/// # Errors
+/// Why the text is not a list of as many values.
+pub(super) fn read_row<'a>(
+    text: &'a str,
+    names: &'a [String],
+    record: &mut Record<'a>,
+) -> Result<(), String> {
+    let values: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|error| format!("is not a row of values: {}", message_of(&error)))?;
+    if values.len() != names.len() {
+        return Err(format!("has {} values, but the answer has {} columns", values.len(), names.len()));
+    }
+    for (name, value) in names.iter().zip(values) {
+        let raw = value.get();
+        let value = match raw.as_bytes().first() {
+            Some(b'"') => unescaped(raw).map_err(|error| message_of(&error))?,
+            Some(b'n') => continue,
+            _ => Cow::Borrowed(raw),
+        };
+        record.push((Cow::Borrowed(name.as_str()), value));
+    }
+    Ok(())
+}
+
+/// Shapes a record of a file with this name as its source says: brings events of Windows to the same fields, adds the kind
+/// that the file's name means, renames fields, adds fields within objects by their paths, flattens objects, and makes
+/// fields of others.
 ///
 /// # Errors
 /// Which object can't be read, or which name is ambiguous.
-pub(super) fn shape(record: &mut Record<'_>, source: &Source) -> Result<(), String> {
+pub(super) fn shape(record: &mut Record<'_>, source: &Source, file_name: &str) -> Result<(), String> {
     if let Some(events) = &source.events {
         events.shape(record)?;
+    }
+    if let Some(field) = source.field_of_file_name(record, file_name) {
+        record.push((Cow::Owned(field.to_owned()), Cow::Owned(file_name.to_owned())));
     }
     rename(record, &source.renames);
     within::add_pairs(record, source);
@@ -241,7 +271,7 @@ mod tests {
         let source = Source::parse("test", mapping, Tables::built_in()).unwrap();
         let mut record = Record::new();
         read(text, &mut record).unwrap();
-        shape(&mut record, &source)?;
+        shape(&mut record, &source, "")?;
         Ok(record.iter().map(|(field, value)| format!("{field}={value}")).collect())
     }
 

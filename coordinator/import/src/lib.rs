@@ -11,6 +11,7 @@ mod documents;
 mod duplicates;
 mod each;
 mod encoding;
+mod envelopes;
 mod explain;
 #[cfg(test)]
 mod failures;

@@ -154,9 +154,8 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
         let mut ids = BTreeSet::new();
         let mut blocks = Blocks::open(0, &input, &Sources::for_tests()).unwrap();
         let (format, texts) = blocks.sample();
-        let source = format.with_records(&texts, |records| {
-            Sources::for_tests().choose(&format.kind, records, None).unwrap().0
-        });
+        let source = format
+            .with_records(&texts, |records| Sources::for_tests().choose(&format, records, None).unwrap().0);
         let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
         let times = Times::without_proof(options);
         while let Some(block) = blocks.next().unwrap() {

@@ -177,6 +177,9 @@ impl<'p> Parser<'p> {
     {
         let format = self.format;
         format.read(text, record)?;
+        if let Some(kind) = format.wrapper.and_then(|wrapper| wrapper.set_aside(record)) {
+            return each(Outcome::SetAside(kind));
+        }
         let Some(wrapped) = &format.messages_in else { return self.route_elements(record, each) };
         // If one of several messages can't be read, only that one is lost, and the reject names it.
         let mut all = Ok(());
@@ -202,7 +205,7 @@ impl<'p> Parser<'p> {
 
     /// Finds the tables of a record. If it can't be the first row, it is none of the others.
     fn route(&mut self, record: &mut Record<'_>, each: Each<'_, 'p>) -> Result<(), String> {
-        shape(record, self.source)?;
+        shape(record, self.source, &self.format.file_name)?;
         let (source, requested_table) = (self.source, self.requested_table);
         let first = match source.route(record, requested_table) {
             Route::Row(rule, table) => (rule, table),

@@ -10,14 +10,14 @@ use hindcast_lake::Tables;
 use super::super::built_in::Sources;
 use super::super::detect::Sample;
 use super::super::times::TimeOptions;
-use super::super::wrapped::Wrapped;
+use super::super::wrapped::{Message, Wrapped};
 use super::*;
 
 /// A text as one block, in the format that is detected from it, or with records that wrap CEF messages in a field.
 fn block_of(text: &[u8], wrapped_in: Option<&str>) -> Block {
     let (mut format, header_bytes) =
         FileFormat::of(Sample { text, is_whole: true }, &Sources::for_tests()).unwrap();
-    format.messages_in = wrapped_in.map(|path| Wrapped { path: path.to_owned(), lines: None });
+    format.messages_in = wrapped_in.map(|path| Wrapped { path: path.to_owned(), message: Message::Cef });
     let (mut format, mut bytes) = (Arc::new(format), text[header_bytes..].to_vec());
     // A Zeek log's header comes before the records.
     let (next, framed) = FileFormat::cut(&format, &bytes, true);

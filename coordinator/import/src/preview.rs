@@ -18,7 +18,7 @@ use super::parse::Parsed;
 use super::rows::TableRows;
 use super::runs;
 use super::source::{Source, TableRule};
-use super::wrapped::Wrapped;
+use super::wrapped::{Message, Wrapped};
 
 /// Rows of a table that are shown.
 const SHOWN_ROWS: usize = 3;
@@ -200,14 +200,16 @@ fn format_of(format: &FileFormat) -> String {
             let delimiter = char::from(*delimiter);
             format!("CSV with {} columns, separated by {delimiter:?}", header.len())
         }
+        Kind::Rows(names) => format!("lists of values for {} columns, in JSON", names.len()),
         Kind::Cef => "CEF".to_owned(),
         Kind::Event => "Windows events in XML".to_owned(),
-        Kind::Zeek(_) => "tab-separated Zeek log".to_owned(),
+        Kind::Zeek(_) => "cells of a Zeek log".to_owned(),
         Kind::Lines(lines) => format!("text as {} writes it", lines.source.name),
     };
     match &format.messages_in {
-        Some(Wrapped { path, lines: None }) => format!("CEF in the field {path} of {record}"),
-        Some(Wrapped { path, lines: Some(lines) }) => {
+        Some(Wrapped { path, message: Message::Cef }) => format!("CEF in the field {path} of {record}"),
+        Some(Wrapped { path, message: Message::Json }) => format!("JSON in the field {path} of {record}"),
+        Some(Wrapped { path, message: Message::Line(lines) }) => {
             format!("text as {} writes it, in the field {path} of {record}", lines.source.name)
         }
         None => record,

@@ -70,6 +70,9 @@ pub(super) struct Source {
     /// Fields that are made of others, and how.
     #[serde(default)]
     pub(super) made: BTreeMap<String, Template>,
+    /// Names of files that tell the kind of records that do not.
+    #[serde(default)]
+    file_names: Option<FileNames>,
     /// Fields with the kind of a record that belongs to no table, for the report.
     #[serde(default)]
     pub(super) kind: Option<OneOrMore>,
@@ -102,6 +105,18 @@ pub(super) struct Tried {
     pub(super) sample: String,
 }
 
+/// Names of files that tell the kind of their records.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileNames {
+    /// The field that gets the name.
+    field: String,
+    /// A field that records of such files have.
+    has: String,
+    /// Names up to the first dot.
+    names: BTreeSet<String>,
+}
+
 /// How records become rows of a table.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,7 +145,10 @@ pub(super) struct TableRule {
     /// Fields that are not stored, because another row of the record has them.
     #[serde(default)]
     pub(super) leaves_out: BTreeSet<String>,
-    /// Fields a record must have.
+    /// Kinds of records that the rule takes, if they name their kind.
+    #[serde(default)]
+    kinds: Vec<String>,
+    /// Fields a record must have, unless `kinds` decides.
     #[serde(default)]
     pub(super) has: Vec<String>,
     /// Fields, and the values of which each must have one.
@@ -222,10 +240,11 @@ impl Source {
     }
 
     /// Whether a record has all fields of one of the sets by which the source is recognised.
-    pub(super) fn is_recognised(&self, record: &Record<'_>) -> bool {
+    pub(super) fn is_recognised(&self, record: &Record<'_>, file_name: &str) -> bool {
+        let of_file = self.field_of_file_name(record, file_name);
+        let has = |name: &String| of_file == Some(name) || Self::has_field(record, name);
         let are_events = self.events.as_ref().is_some_and(|events| events.are_in(record));
-        are_events
-            || self.recognised_by.iter().any(|set| set.iter().all(|name| Self::has_field(record, name)))
+        are_events || self.recognised_by.iter().any(|set| set.iter().all(has))
     }
 
     /// Whether a record has a field, by its name or path.
@@ -263,6 +282,20 @@ impl Source {
             name.cloned().unwrap_or(position)
         };
         Some((0..cells).map(name_of).collect())
+    }
+
+    /// The field that gets the name of a record's file as its kind, if the record lacks it and the name tells the kind.
+    pub(super) fn field_of_file_name(&self, record: &Record<'_>, file_name: &str) -> Option<&str> {
+        let names = self.file_names.as_ref()?;
+        let is_told = names.names.contains(file_name)
+            && field_value(record, &names.has).is_some()
+            && self.kind_of(record).is_none();
+        is_told.then_some(names.field.as_str())
+    }
+
+    /// The kind that a record names.
+    fn kind_of<'r>(&self, record: &'r Record<'_>) -> Option<&'r str> {
+        self.kind.iter().flat_map(OneOrMore::all).find_map(|kind| field_value(record, kind))
     }
 
     /// Whether a rule names a field.
@@ -312,11 +345,11 @@ impl Source {
     where
         's: 'r,
     {
-        let kind = self.kind.iter().flat_map(OneOrMore::all).find_map(|kind| field_value(record, kind));
+        let kind = self.kind_of(record);
         let is_own =
             requested_table.is_some_and(|requested_table| TableSpec::by_name(requested_table).is_none());
         for (index, rule) in self.tables.iter().enumerate().skip(first_rule) {
-            if !rule.takes(record, &self.unset) {
+            if !rule.takes(record, kind, &self.unset) {
                 continue;
             }
             let named = rule.table.as_deref().or_else(|| rule.name_in(record));
@@ -358,13 +391,17 @@ impl TableRule {
             .chain(&self.named_by)
     }
 
-    fn takes(&self, record: &Record<'_>, unset: &[String]) -> bool {
+    fn takes(&self, record: &Record<'_>, kind: Option<&str>, unset: &[String]) -> bool {
         let is_set = |value: &str| !unset.iter().any(|unset| unset == value);
         let has = |field: &String| field_value(record, field).is_some_and(is_set);
         let is = |(field, values): (&String, &Vec<String>)| {
             field_value(record, field).is_some_and(|value| values.iter().any(|wanted| wanted == value))
         };
-        self.has.iter().all(has) && self.when.iter().all(is) && !self.unless.iter().any(is)
+        let fits = match kind {
+            Some(kind) if !self.kinds.is_empty() => self.kinds.iter().any(|wanted| wanted == kind),
+            _ => self.has.iter().all(has),
+        };
+        fits && self.when.iter().all(is) && !self.unless.iter().any(is)
     }
 
     fn name_in<'r>(&'r self, record: &'r Record<'_>) -> Option<&'r str> {

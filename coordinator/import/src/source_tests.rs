@@ -29,7 +29,7 @@ fn built_in_sources_are_valid_and_name_columns_that_exist() {
 #[test]
 fn records_are_recognised_and_routed() {
     let of = |fields: &[(&'static str, &'static str)]| {
-        Sources::for_tests().of_records(&[record(fields)], None).unwrap().name.clone()
+        Sources::for_tests().of_records(&[record(fields)], "", None).unwrap().name.clone()
     };
     assert_eq!(of(&[("uid", "C"), ("id_orig_h", "10.0.0.1")]), "zeek");
     assert_eq!(of(&[("TenantId", "x"), ("TimeGenerated", "x"), ("Type", "AuditLogs")]), "monitor-export");
@@ -39,7 +39,12 @@ fn records_are_recognised_and_routed() {
     assert!(matches!(zeek.route(&conn, None), Route::Row(_, "CommonSecurityLog")));
     assert!(matches!(zeek.route(&conn, Some("DeviceNetworkEvents")), Route::Row(_, "DeviceNetworkEvents")));
     assert_eq!(zeek.route(&record(&[("@stream", "ntp")]), None), Route::SetAside("ntp"));
-    assert_eq!(zeek.route(&record(&[("_path", "ssl")]), None), Route::SetAside("ssl"));
+    assert_eq!(zeek.route(&record(&[("_path", "x509")]), None), Route::SetAside("x509"));
+    // The kind decides if a record names it, otherwise its fields.
+    let open = record(&[("_path", "open_ssl"), ("established", "T"), ("resumed", "F")]);
+    assert_eq!(zeek.route(&open, None), Route::SetAside("open_ssl"));
+    assert!(matches!(zeek.route(&open[1..].to_vec(), None), Route::Row(_, "DeviceNetworkEvents")));
+    assert!(matches!(zeek.route(&record(&[("_path", "ssl")]), None), Route::Row(_, "DeviceNetworkEvents")));
     assert_eq!(zeek.route(&record(&[("uid", "C")]), None), Route::NoRule("zeek"));
     assert!(matches!(zeek.route(&conn, Some("Own")), Route::Row(_, "Own")));
     assert!(matches!(zeek.route(&conn, Some("AuditLogs")), Route::NoRule(_)));
@@ -63,7 +68,7 @@ fn a_field_that_is_unset_is_not_there() {
 #[test]
 fn most_records_decide_the_source_not_a_single_one() {
     let name_of = |records: &[Record<'_>], requested_table| {
-        Sources::for_tests().of_records(records, requested_table).unwrap().name.clone()
+        Sources::for_tests().of_records(records, "", requested_table).unwrap().name.clone()
     };
     let plain = record(&[("TimeGenerated", "2026-01-05T08:00:00Z"), ("SourceIP", "10.0.0.1")]);
     let mut odd = plain.clone();
@@ -80,6 +85,27 @@ fn most_records_decide_the_source_not_a_single_one() {
     assert_eq!(name_of(&[record(&exported[..3])], None), "portal-csv");
     let cef = record(&[("CEFVersion", "0"), ("DeviceVendor", "V")]);
     assert_eq!(name_of(&[cef], Some("MyFirewall")), "cef");
+}
+
+#[test]
+fn the_name_of_a_file_tells_the_kind_of_its_records() {
+    let zeek = Sources::for_tests().by_name("zeek").unwrap();
+    let named = |fields: &[(&'static str, &'static str)], file_name: &str| {
+        let mut record = record(fields);
+        json::shape(&mut record, &zeek, file_name).unwrap();
+        match zeek.route(&record, None) {
+            Route::SetAside(kind) => kind.to_owned(),
+            route => format!("{route:?}"),
+        }
+    };
+    let loss = [("ts", "1767600000.5"), ("peer", "zeek"), ("gaps", "254")];
+    assert_eq!(named(&loss, "capture_loss"), "capture_loss");
+    assert_eq!(named(&[loss[0], ("_path", "stats")], "capture_loss"), "stats");
+    assert_eq!(named(&loss, "audit"), "NoRule(\"zeek\")");
+    let of_records = |file_name: &str| {
+        Sources::for_tests().of_records(&[record(&loss)], file_name, None).unwrap().name.clone()
+    };
+    assert_eq!((of_records("capture_loss").as_str(), of_records("audit").as_str()), ("zeek", "generic"));
 }
 
 /// The table of a record by the rules of a mapping file, or why it has none.

@@ -164,7 +164,7 @@ mod tests {
         let source = Source::parse("test", mapping, Tables::built_in()).unwrap();
         let mut record = Record::new();
         json::read(text, &mut record).unwrap();
-        json::shape(&mut record, &source)?;
+        json::shape(&mut record, &source, "")?;
         Ok(record.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 

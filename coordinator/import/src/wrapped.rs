@@ -1,20 +1,24 @@
-//! Unwraps messages from a field of JSON or CSV records, in which collectors put what they receive: CEF, or lines of a
-//! source.
+//! Unwraps messages from a field of JSON or CSV records, in which collectors put what they receive: CEF, lines of a source,
+//! or JSON.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::built_in::Sources;
-use super::format::Record;
+use super::built_in::{GENERIC, Sources};
+use super::format::{Record, document_in};
 use super::json::{nested, owned};
 use super::lines::{Lines, SYSLOG_TIME};
-use super::source::field_value;
+use super::source::{Source, field_value};
 use super::{cef, json, messages};
 
 /// Levels of nested objects that are searched for a message.
 const DEPTH: usize = 3;
 /// Prefix of a wrapper's field if the message has a field with the same name.
 const WRAPPER: &str = "wrapper.";
+/// Fields with a message in JSON.
+const JSON_FIELDS: [&str; 7] =
+    ["_raw", "event.original", "message", "Message", "msg", "log", "SyslogMessage"];
 /// Records that are searched for lines of a source.
 const SAMPLE: usize = 20;
 /// Fields with the time of a collector, for lines without one.
@@ -25,8 +29,18 @@ const COLLECTED: [&str; 5] = ["@timestamp", "_time", "timestamp", "TimeGenerated
 pub(super) struct Wrapped {
     /// Path of their field.
     pub(super) path: String,
-    /// The lines that they are, if not CEF.
-    pub(super) lines: Option<Lines>,
+    pub(super) message: Message,
+}
+
+/// What a message is.
+#[derive(Debug, Clone)]
+pub(super) enum Message {
+    /// CEF, of which a field may hold several.
+    Cef,
+    /// A line of a source.
+    Line(Lines),
+    /// A JSON object, alone or after a syslog header.
+    Json,
 }
 
 impl Wrapped {
@@ -35,7 +49,7 @@ impl Wrapped {
         let is_message = |text: &str| {
             messages::contains_message(text.as_bytes()) && cef::read(text, &mut Record::new()).is_ok()
         };
-        Some(Self { path: path_in_most(records, &is_message)?, lines: None })
+        Some(Self { path: path_in_most(records, &is_message)?, message: Message::Cef })
     }
 
     /// The lines of a source in most of the first `records`.
@@ -43,16 +57,53 @@ impl Wrapped {
         let records = &records[..records.len().min(SAMPLE)];
         sources.with_lines().find_map(|lines| {
             let path = path_in_most(records, &|text| lines.format.takes(text.as_bytes()))?;
-            Some(Self { path, lines: Some(lines) })
+            Some(Self { path, message: Message::Line(lines) })
+        })
+    }
+
+    /// JSON of a known source in most of the first `records`, and the source. If the user names one, it must be that.
+    pub(super) fn json_in(
+        records: &[Record<'_>],
+        sources: &Sources,
+        requested_table: Option<&str>,
+    ) -> Option<(Self, Arc<Source>)> {
+        let records = &records[..records.len().min(SAMPLE)];
+        JSON_FIELDS.iter().find_map(|path| {
+            let texts: Vec<String> = records.iter().filter_map(|record| text_at(record, path)).collect();
+            let read = |text| {
+                let mut record = Record::new();
+                document(text, &mut record).ok().map(|()| record)
+            };
+            let found: Vec<Record<'_>> = texts.iter().filter_map(|text| read(text)).collect();
+            let source = sources.of_records(&found, "", requested_table).ok()?;
+            let is_named = sources.named().is_none_or(|named| named.name == source.name);
+            let is_so = 2 * found.len() > records.len() && source.name != GENERIC && is_named;
+            is_so.then(|| (Self { path: (*path).to_owned(), message: Message::Json }, source))
         })
     }
 
     fn read<'a>(&'a self, text: &'a str, message: &mut Record<'a>) -> Result<(), String> {
-        match &self.lines {
-            Some(lines) => lines.format.read(text, message),
-            None => cef::read(text, message),
+        match &self.message {
+            Message::Line(lines) => lines.format.read(text, message),
+            Message::Cef => cef::read(text, message),
+            Message::Json => document(text, message),
         }
     }
+}
+
+/// The text of the field at `path`.
+fn text_at(record: &Record<'_>, path: &str) -> Option<String> {
+    let own = field_value(record, path).map(str::to_owned);
+    own.or_else(|| nested(record, path).ok().flatten())
+}
+
+/// Adds the fields of a JSON object, alone or after a syslog header, to `record`.
+fn document<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
+    let (header, object) = document_in(text);
+    if let Some(time) = cef::syslog_time(header) {
+        record.push((Cow::Borrowed(SYSLOG_TIME), time));
+    }
+    json::read(object, record)
 }
 
 /// The path of a field that is a message in most of `records`.
@@ -102,21 +153,26 @@ pub(super) fn unwrap<'a>(
                 message = borrowed.into_iter().map(|(field, value)| owned(field, value)).collect();
             }
         }
-        if wrapped.lines.is_some() && field_value(&message, SYSLOG_TIME).is_none() {
+        if matches!(wrapped.message, Message::Line(_)) && field_value(&message, SYSLOG_TIME).is_none() {
             let collected = COLLECTED.iter().find_map(|name| record.iter().find(|(field, _)| field == name));
             message.extend(collected.map(|(_, time)| (Cow::Borrowed(SYSLOG_TIME), time.clone())));
         }
         let own = message.len();
         for (field, value) in record.iter() {
-            let is_taken = message[..own].iter().any(|(name, _)| name == field);
-            let name = if is_taken { Cow::Owned(format!("{WRAPPER}{field}")) } else { field.clone() };
+            let taken = message[..own].iter().find(|(name, _)| name == field);
+            let name = match (taken, &wrapped.message) {
+                // An export repeats the fields of its JSON.
+                (Some((_, own)), Message::Json) if own == value => continue,
+                (Some(_), _) => Cow::Owned(format!("{WRAPPER}{field}")),
+                (None, _) => field.clone(),
+            };
             message.push((name, value.clone()));
         }
         Ok(message)
     };
-    let parts = match wrapped.lines {
-        Some(_) => std::iter::once(0..text.len()).collect(),
-        None => messages::split(text.as_bytes()),
+    let parts = match wrapped.message {
+        Message::Cef => messages::split(text.as_bytes()),
+        Message::Line(_) | Message::Json => std::iter::once(0..text.len()).collect(),
     };
     Ok(parts.into_iter().map(read).collect())
 }
@@ -167,15 +223,40 @@ mod tests {
         };
         let records = [record(message), record(message), record("up")];
         let wrapped = Wrapped::lines_in(&records, &Sources::for_tests()).unwrap();
-        assert_eq!(
-            (wrapped.path.as_str(), wrapped.lines.as_ref().unwrap().source.name.as_str()),
-            ("message", "leef")
-        );
+        let Message::Line(lines) = &wrapped.message else { panic!("not lines") };
+        assert_eq!((wrapped.path.as_str(), lines.source.name.as_str()), ("message", "leef"));
         assert!(Wrapped::lines_in(&records[1..], &Sources::naming("pan-os")).is_none());
         let messages = unwrap(&mut record(&format!("<14>{message}")), &wrapped).unwrap();
         let value = |name| field_value(messages[0].as_ref().unwrap(), name);
         assert_eq!((value("src"), value("SyslogTime")), (Some("10.1.1.5"), Some("2026-01-05T08:00:00Z")));
         assert_eq!((value("host"), value("message")), (Some("c1"), None));
         assert!(unwrap(&mut record("up"), &wrapped).unwrap()[0].is_err());
+    }
+
+    /// The source of the JSON in records of this line, and the fields of its message.
+    fn json_of(line: &str, sources: &Sources) -> Option<(String, String)> {
+        let mut record = Record::new();
+        json::read(line, &mut record).unwrap();
+        let (wrapped, source) = Wrapped::json_in(&[record.clone()], sources, None)?;
+        let messages = unwrap(&mut record, &wrapped).unwrap();
+        let fields = messages[0].as_ref().unwrap().iter().map(|(name, value)| format!("{name}={value}"));
+        Some((source.name.clone(), fields.collect::<Vec<_>>().join(" ")))
+    }
+
+    #[test]
+    fn json_of_a_known_source_is_found_in_an_export() {
+        let all = Sources::for_tests();
+        let conn = r#"{\"_path\":\"conn\",\"ts\":1767600000.5,\"uid\":\"C1\"}"#;
+        let export = format!("{{\"_time\":\"t\",\"uid\":\"C1\",\"ts\":\"x\",\"_raw\":\"{conn}\"}}");
+        let fields = "_path=conn ts=1767600000.5 uid=C1 _time=t wrapper.ts=x";
+        assert_eq!(json_of(&export, &all), Some(("zeek".to_owned(), fields.to_owned())));
+        assert!(json_of(&export, &Sources::naming("zeek")).is_some());
+        assert!(json_of(&export, &Sources::naming("cef")).is_none());
+        let beat =
+            format!("{{\"@timestamp\":\"t\",\"event\":{{\"original\":\"<14>Jan  5 08:00:00 c {conn}\"}}}}");
+        assert!(json_of(&beat, &all).unwrap().1.starts_with("SyslogTime=Jan  5 08:00:00 _path=conn"));
+        // Texts of no known source stay as they are.
+        assert!(json_of(r#"{"time":"t","_raw":"{\"a\":1}"}"#, &all).is_none());
+        assert!(json_of(r#"{"time":"t","message":"free text"}"#, &all).is_none());
     }
 }

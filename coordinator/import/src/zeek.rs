@@ -1,14 +1,24 @@
-//! Reads rows of Zeek's tab-separated logs, whose header lines name the fields and the values that mean unset and empty.
+//! Reads rows of Zeek's logs of cells, whose header lines name the separators, the fields, and the values that mean unset
+//! and empty.
 
 use std::borrow::Cow;
 
 use super::format::Record;
 
+/// First words of the report that Zeek's trace-summary writes as conn-summary.log.
+const SUMMARY: &[u8] = b">== ";
+
 /// The header lines before the rows of a Zeek log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ZeekHeader {
     fields: Vec<String>,
+    /// Whether each field is a set or a vector.
+    are_lists: Vec<bool>,
     path: String,
+    /// Text between cells.
+    separator: String,
+    /// Text between the elements of a set or vector.
+    set_separator: String,
     /// Value of an unset field.
     unset: String,
     /// Value of an empty set or text.
@@ -17,11 +27,34 @@ pub(super) struct ZeekHeader {
 
 impl Default for ZeekHeader {
     fn default() -> Self {
-        Self { fields: Vec::new(), path: String::new(), unset: "-".to_owned(), empty: "(empty)".to_owned() }
+        Self {
+            fields: Vec::new(),
+            are_lists: Vec::new(),
+            path: String::new(),
+            separator: "\t".to_owned(),
+            set_separator: ",".to_owned(),
+            unset: "-".to_owned(),
+            empty: "(empty)".to_owned(),
+        }
     }
 }
 
 impl ZeekHeader {
+    /// The format of a file that begins with these lines, if it is a log of cells or a summary of connections, each of whose
+    /// lines is then a record of that path.
+    pub(super) fn of_lines(lines: &[&[u8]]) -> Option<Self> {
+        if lines.iter().any(|line| line.starts_with(b"#separator ") || line.starts_with(b"#fields\t")) {
+            return Some(Self::default());
+        }
+        let summary = Self {
+            fields: vec!["line".to_owned()],
+            path: "conn-summary".to_owned(),
+            separator: "\n".to_owned(),
+            ..Self::default()
+        };
+        lines.first().is_some_and(|line| line.starts_with(SUMMARY)).then_some(summary)
+    }
+
     /// The header with the `#` lines at the start of `text` applied, and their length.
     pub(super) fn read(&self, text: &[u8], is_last: bool) -> (Self, usize) {
         let mut header = self.clone();
@@ -32,18 +65,34 @@ impl ZeekHeader {
             }
             consumed += line.len();
             let line = String::from_utf8_lossy(line);
-            let mut words = line.trim_end().split('\t');
-            let name = words.next();
-            let mut value = || words.next().unwrap_or_default().to_owned();
-            match name {
-                Some("#path") => header.path = value(),
-                Some("#unset_field") => header.unset = value(),
-                Some("#empty_field") => header.empty = value(),
-                Some("#fields") => header.fields = words.map(str::to_owned).collect(),
-                _ => {}
+            let line = line.trim_end_matches(['\r', '\n']);
+            match line.strip_prefix("#separator ").filter(|separator| !separator.is_empty()) {
+                Some(separator) => header.separator = unescaped(separator).into_owned(),
+                None => header.apply(line),
             }
         }
         (header, consumed)
+    }
+
+    fn apply(&mut self, line: &str) {
+        let mut words = line.split(self.separator.as_str());
+        let name = words.next();
+        let mut value = || words.next().unwrap_or_default().to_owned();
+        match name {
+            Some("#path") => self.path = value(),
+            Some("#set_separator") => self.set_separator = value(),
+            Some("#unset_field") => self.unset = value(),
+            Some("#empty_field") => self.empty = value(),
+            Some("#fields") => {
+                self.fields = words.map(str::to_owned).collect();
+                self.are_lists.clear();
+            }
+            Some("#types") => {
+                self.are_lists =
+                    words.map(|kind| kind.starts_with("set[") || kind.starts_with("vector[")).collect();
+            }
+            _ => {}
+        }
     }
 
     /// Adds the fields of a row to `record`.
@@ -52,18 +101,39 @@ impl ZeekHeader {
     /// The row has another number of fields than the header.
     pub(super) fn row<'a>(&'a self, text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
         let line = text.trim_end_matches(['\r', '\n']);
-        let found = line.split('\t').count();
+        // Splitting at one character is faster than at a text.
+        let mut characters = self.separator.chars();
+        match (characters.next(), characters.next()) {
+            (Some(separator), None) => self.cells(line.split(separator), record),
+            _ => self.cells(line.split(self.separator.as_str()), record),
+        }
+    }
+
+    fn cells<'a>(
+        &'a self,
+        cells: impl Iterator<Item = &'a str> + Clone,
+        record: &mut Record<'a>,
+    ) -> Result<(), String> {
+        let found = cells.clone().count();
         if found != self.fields.len() {
             return Err(format!("has {found} fields, but the header has {}", self.fields.len()));
         }
         if !self.path.is_empty() {
             record.push((Cow::Borrowed("_path"), Cow::Borrowed(self.path.as_str())));
         }
-        for (name, value) in self.fields.iter().zip(line.split('\t')) {
-            if value != self.unset {
-                let value = if value == self.empty { Cow::Borrowed("") } else { unescaped(value) };
-                record.push((Cow::Borrowed(name.as_str()), value));
+        let has_commas = self.set_separator == ",";
+        for (place, (name, value)) in self.fields.iter().zip(cells).enumerate() {
+            if value == self.unset {
+                continue;
             }
+            let value = match value {
+                value if value == self.empty => Cow::Borrowed(""),
+                value if !has_commas && self.are_lists.get(place) == Some(&true) => {
+                    Cow::Owned(unescaped(&value.replace(&self.set_separator, ",")).into_owned())
+                }
+                value => unescaped(value),
+            };
+            record.push((Cow::Borrowed(name.as_str()), value));
         }
         Ok(())
     }
@@ -136,6 +206,31 @@ mod tests {
     fn the_header_says_what_means_unset_and_empty() {
         let header = "#empty_field\tEMPTY\n#unset_field\t\n#fields\ta\tb\tc\td\n";
         assert_eq!(fields(header, "\tEMPTY\t-\t(empty)").unwrap(), ["b=", "c=-", "d=(empty)"]);
+    }
+
+    #[test]
+    fn the_header_names_the_separators() {
+        let header = "#separator ||\n#set_separator|||\n#empty_field||EMPTY\n#unset_field||NONE\n#path||ssh\n\
+                      #fields||ts||status||hosts||note\n#types||time||string||set[addr]||string\n";
+        let wanted = ["_path=ssh", "ts=1.5", "status=fa||ure", "hosts=a,b", "note=a|b"];
+        assert_eq!(fields(header, "1.5||fa\\x7c\\x7cure||a|b||a|b").unwrap(), wanted);
+        assert_eq!(
+            fields(header, "1.5||NONE||EMPTY||-").unwrap(),
+            ["_path=ssh", "ts=1.5", "hosts=", "note=-"]
+        );
+        let commas = "#separator ,\n#set_separator,|\n#fields,a,b\n#types,vector[string],count\n";
+        assert_eq!(fields(commas, "x|y,1").unwrap(), ["a=x,y", "b=1"]);
+        let escaped = "#separator \\x7c\n#path|x\n#fields|a|b\n";
+        assert_eq!(fields(escaped, "1|2").unwrap(), ["_path=x", "a=1", "b=2"]);
+    }
+
+    #[test]
+    fn a_summary_of_connections_is_lines_of_its_path() {
+        let header = ZeekHeader::of_lines(&[b">== Total === 2026-01-05", b"   - Connections 1.9k"]).unwrap();
+        let mut record = Record::new();
+        header.row(">== Total === 2026-01-05\t1", &mut record).unwrap();
+        assert_eq!(record[0], (Cow::Borrowed("_path"), Cow::Borrowed("conn-summary")));
+        assert_eq!(ZeekHeader::of_lines(&[b"a", b">== b"]), None);
     }
 
     #[test]

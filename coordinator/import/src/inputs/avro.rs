@@ -9,7 +9,7 @@ use arrow_avro::reader::ReaderBuilder;
 use hindcast_base::catch_panic::catch_panic_sync;
 use serde_json::value::RawValue;
 
-use super::super::documents::LIST_NAMES;
+use super::super::envelopes::STRICT_LISTS;
 use super::super::format::Record;
 use super::super::json;
 use super::parquet_text;
@@ -85,7 +85,7 @@ fn records_of(text: &str) -> Option<Vec<&str>> {
                 json::read(document, &mut fields).ok()?;
                 match fields.as_slice() {
                     [(name, Cow::Borrowed(list))]
-                        if LIST_NAMES.contains(&name.as_ref()) && list.starts_with('[') =>
+                        if STRICT_LISTS.contains(&name.as_ref()) && list.starts_with('[') =>
                     {
                         list
                     }

@@ -19,11 +19,11 @@ fn events_of(text: &str) -> Vec<Vec<String>> {
     let texts: Vec<&[u8]> =
         framed.spans.iter().map(|span| &text.as_bytes()[header_bytes..][span.start..span.end]).collect();
     format.with_records(&texts, |records| {
-        let source = sources.of_records(records, None).unwrap();
+        let source = sources.of_records(records, "", None).unwrap();
         assert_eq!(source.name, "windows-events", "{text}");
         let shaped = records.iter().map(|record| {
             let mut record = record.clone();
-            json::shape(&mut record, &source).unwrap();
+            json::shape(&mut record, &source, "").unwrap();
             record.iter().map(|(name, value)| format!("{name}={value}")).collect()
         });
         shaped.collect()
