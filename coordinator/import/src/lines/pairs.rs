@@ -26,7 +26,7 @@ impl Pairs {
             let key_start = before.rfind(|c: char| self.is_between(c)).map_or(0, |at| at + 1);
             push_rest(&before[..key_start], record);
             // A list of Check Point has a second colon.
-            let key = before[key_start..].trim().trim_start_matches('[');
+            let key = before[key_start..].trim().trim_start_matches(['[', ',', ';']);
             let value = &rest[assign + 1..];
             let value = value
                 .strip_prefix(char::from(self.assign))
