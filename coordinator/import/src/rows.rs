@@ -37,6 +37,8 @@ pub(super) struct Rows<'r> {
     candidates: Candidates,
     /// The fields of the current record for which the table has no column, and their text.
     extras: Vec<usize>,
+    /// Fields that gave way to a better one in a column. They are extras unless another column has them.
+    losers: Vec<usize>,
     extras_text: String,
     /// The time of the current record, in UTC microseconds.
     time_us: i64,
@@ -88,6 +90,7 @@ impl<'r> Rows<'r> {
             in_order: Vec::new(),
             candidates: Candidates::new(),
             extras: Vec::new(),
+            losers: Vec::new(),
             extras_text: String::new(),
             time_us: 0,
             rows: 0,
@@ -152,6 +155,7 @@ impl<'r> Rows<'r> {
     fn offer_all(&mut self, record: &Record<'_>) -> Result<(), String> {
         self.candidates.clear();
         self.extras.clear();
+        self.losers.clear();
         for (place, (name, value)) in record.iter().enumerate() {
             if self.unset.iter().any(|unset| unset == value) || self.is_left_out(name) {
                 continue;
@@ -216,6 +220,10 @@ impl<'r> Rows<'r> {
     }
 
     fn append(&mut self, record: &Record<'_>) {
+        let has_column = |place: &usize| {
+            self.columns[1..].iter().any(|column| column.value.is_some_and(|(_, value)| value == *place))
+        };
+        self.extras.extend(self.losers.drain(..).filter(|place| !has_column(place)));
         let additional = (!self.extras.is_empty()).then(|| self.additional(record));
         let reader = self.time_reader();
         for (index, column) in self.columns.iter_mut().enumerate() {
@@ -275,12 +283,10 @@ impl<'r> Rows<'r> {
         }
     }
 
-    /// Keeps the value of a field that is not in the column that a rule has for it: in a column with the field's name, or with
-    /// the additional fields.
+    /// Keeps the value of a field that gave way: in a column with its name, or with the additional fields.
     fn keep(&mut self, field: &str, place: usize) {
         if self.is_extra(field) {
-            self.extras.push(place);
-            return;
+            return self.losers.push(place);
         }
         let spare = self.column(field, false);
         self.columns[spare].value.get_or_insert((usize::MAX, place));
