@@ -151,8 +151,12 @@ fn a_mistake_in_a_mapping_has_its_place() {
             "one of unix-seconds",
         ),
         ("[[tables]]\ntabel = \"Own\"\n", "line 2, column 1", "unknown field `tabel`"),
-        ("[[tables]]\ncolumns = { A = 5 }\n", "line 2, column 17", "OneOrMore"),
-        ("pairs = [5]\ntables = []\n", "line 1, column 10", "WrittenPairs"),
+        (
+            "[[tables]]\ncolumns = { A = 5 }\n",
+            "line 2, column 17",
+            "expected the name of a field, or a list of names",
+        ),
+        ("pairs = [5]\ntables = []\n", "line 1, column 9", "expected the name of a field, or { field"),
         ("[[tables]\n", "line 1, column", "TOML"),
     ] {
         let mapping = place.file("wrong.toml", text);

@@ -30,8 +30,11 @@ pub(super) fn explain(
         reasons.push(format!("{count} match the lines of {name}"));
     }
     if let Kind::Csv { header, .. } = &format.kind {
-        reasons
-            .push(format!("the file is read as CSV; its first line names the columns {}", header.join(", ")));
+        let by = match chosen.names_by_position(header.len()) {
+            Some(_) => format!("{} names its cells", chosen.name),
+            None => "its first line names the columns".to_owned(),
+        };
+        reasons.push(format!("the file is read as CSV; {by}: {}", header.join(", ")));
     }
     if sources.named().is_some() {
         reasons.push(format!("the source {} is given, not detected", chosen.name));

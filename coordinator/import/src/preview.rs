@@ -109,15 +109,16 @@ impl FilePreview {
 
     /// Completes the preview of a file of a source.
     pub(super) fn finish(&mut self, source: &Source) {
+        let spec_of = |table: &str| source.known.by_name(table);
         for (table, preview) in &mut self.tables {
-            let is_of_table = |rule: &&TableRule| rule.table.as_ref().is_none_or(|named| named == table);
-            let has_own_rule = source.tables.iter().any(|rule| is_of_table(&rule));
-            // A table that the user names instead of the rule's.
+            let is_of_table = |rule: &TableRule| rule.table.as_ref() == Some(table);
+            let has_own_rule = source.tables.iter().any(is_of_table);
+            // Other rules are of tables that the records name, or that the user names instead of the rule's.
             let rules = source.tables.iter().filter(|rule| match has_own_rule {
                 true => is_of_table(rule),
-                false => !rule.on_request,
+                false => rule.table.is_none() || spec_of(table).is_none(),
             });
-            let spec = source.known.by_name(table);
+            let spec = spec_of(table);
             for (column, fields) in rules.flat_map(|rule| &rule.columns) {
                 if let Some(spec) = spec.filter(|spec| spec.column(column).is_none()) {
                     let hint = did_you_mean(column, spec.columns.iter().map(|known| known.name));

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// One field, or several.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected the name of a field, or a list of names")]
 pub(super) enum OneOrMore {
     /// One.
     One(String),

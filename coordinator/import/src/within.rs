@@ -21,7 +21,7 @@ pub(super) struct PairsIn {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected the name of a field, or { field, delimiter, assign }")]
 enum WrittenPairs {
     Name(String),
     Separated(Separated),
