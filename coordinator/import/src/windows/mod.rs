@@ -241,7 +241,9 @@ fn take_data<'a>(value: Cow<'a, str>, depth: usize, data: &mut Record<'a>) -> Re
             fields_in(Cow::Borrowed(value))
                 .is_ok_and(|inner| inner.iter().all(|(name, _)| segment(name).is_empty()))
         };
-        match depth > 0 && value.starts_with('{') {
+        // Identifiers and scripts begin with a brace too.
+        let is_object = value.starts_with('{') && fields_in(Cow::Borrowed(&value)).is_ok();
+        match depth > 0 && is_object {
             true if name == "Data" && is_text_of_data(&value) => {
                 let texts = fields_in(value)?.into_iter().filter(|(name, _)| name == "#text");
                 data.extend(texts.map(|(_, text)| (Cow::Borrowed("Data"), text)));
@@ -257,6 +259,8 @@ fn take_data<'a>(value: Cow<'a, str>, depth: usize, data: &mut Record<'a>) -> Re
 fn segment(name: &str) -> &str {
     match name {
         "#attributes" | "#text" | "$" | "_" | "@attributes" => "",
+        // Not an attribute: collectors put their time there.
+        "@timestamp" | "@version" => name,
         _ => name.strip_prefix('@').unwrap_or(name).trim_end_matches("_attributes"),
     }
 }

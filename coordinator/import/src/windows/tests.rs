@@ -257,3 +257,16 @@ fn events_go_to_the_tables_of_endpoints_too() {
         ["SecurityEvent"]
     );
 }
+
+#[test]
+fn texts_in_braces_are_texts_and_the_time_of_a_collector_keeps_its_name() {
+    let text = r#"{"@timestamp":"2026-01-05T08:00:00.123Z","winlog":{"channel":"Security","event_id":"4624","event_data":{"LogonGuid":"{00000000-0000-0000-0000-000000000000}","ScriptBlockText":"{ Get-Item }"}}}"#;
+    assert_fields(
+        text,
+        &[
+            "@timestamp=2026-01-05T08:00:00.123Z",
+            "LogonGuid={00000000-0000-0000-0000-000000000000}",
+            "ScriptBlockText={ Get-Item }",
+        ],
+    );
+}
