@@ -16,7 +16,6 @@ use super::wrapped::{Message, Wrapped};
 
 /// The built-in sources, in the order in which they are tried.
 const BUILT_IN: &[(&str, &str)] = &[
-    ("defender-stream", include_str!("../data/defender-stream.toml")),
     // Before the exports of workspaces, which may be events too.
     ("windows-events", include_str!("../data/windows-events.toml")),
     ("hayabusa", include_str!("../data/hayabusa.toml")),
@@ -43,6 +42,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("zscaler", include_str!("../data/zscaler.toml")),
     ("traffic-analytics", include_str!("../data/traffic-analytics.toml")),
     ("monitor-export", include_str!("../data/monitor-export.toml")),
+    // After the exports of Azure Monitor, whose records have a resource.
+    ("defender-stream", include_str!("../data/defender-stream.toml")),
     ("entra-download", include_str!("../data/entra-download.toml")),
     ("portal-csv", include_str!("../data/portal-csv.toml")),
     ("common-security-log", include_str!("../data/common-security-log.toml")),
