@@ -65,7 +65,7 @@ pub(super) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(Fi
     if most(&is_document) {
         return header_free(by_line(Shape::Lines), Kind::Json);
     }
-    if xml::begins_with_event(sample.text) || most(&xml::is_event_line) {
+    if xml::are_events(sample.text, sample.is_whole) {
         return header_free(Shape::Events, Kind::Event);
     }
     let is_cef = most(&messages::contains_message) || (!is_octet_counted && are_messages(sample));

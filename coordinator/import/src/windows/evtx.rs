@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use evtx::{ChunkFlags, EvtxChunkData, ParserSettings};
+use evtx::{EvtxChunkData, ParserSettings};
 use hindcast_base::catch_panic::catch_panic_sync;
 
 use super::super::inputs::{Bytestream, piped, read_up_to};
@@ -14,6 +14,8 @@ use super::xml::{REJECT, REJECT_END};
 const HEADER_BYTES: usize = 4 << 10;
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 64 << 10;
+/// Place in the header of the index of the chunk that was written to last.
+const CURRENT_CHUNK_AT: usize = 16;
 /// Place in the header of the flag that the log was not closed.
 const DIRTY_FLAG_AT: usize = 120;
 
@@ -28,19 +30,22 @@ pub(in super::super) fn as_xml(mut stream: Bytestream) -> io::Result<Bytestream>
         (HEADER_BYTES, None) => {}
         _ => return Err(io::Error::other("it ends within its header")),
     }
-    let is_dirty = header[DIRTY_FLAG_AT] & 1 == 1;
-    piped(move |target| write_events(&mut stream, is_dirty, target))
+    let current = header[CURRENT_CHUNK_AT..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let open_from = (header[DIRTY_FLAG_AT] & 1 == 1).then(|| current.saturating_add(1));
+    piped(move |target| write_events(&mut stream, open_from, target))
 }
 
-fn write_events(stream: &mut dyn Read, is_dirty: bool, target: &mut dyn Write) -> io::Result<()> {
+/// Writes the events of all chunks. If the log was not closed, chunks from number `open_from` on may be unfinished.
+fn write_events(stream: &mut dyn Read, open_from: Option<u64>, target: &mut dyn Write) -> io::Result<()> {
     let mut text = Vec::new();
     for number in 1_u64.. {
         let mut chunk = vec![0; CHUNK_BYTES];
         let (length, failure) = read_up_to(&mut &mut *stream, &mut chunk);
         text.clear();
+        let is_open = open_from.is_some_and(|first| number >= first);
         // Logs have unused chunks of zeros at their end.
         if chunk.iter().any(|byte| *byte != 0) {
-            let read = catch_panic_sync(|| push_events(chunk, number, is_dirty, &mut text));
+            let read = catch_panic_sync(|| push_events(chunk, number, is_open, &mut text));
             if let Err(panic) = read {
                 push_reject(&mut text, number, &format!("its decoder panicked: {panic}"));
             }
@@ -59,16 +64,15 @@ fn write_events(stream: &mut dyn Read, is_dirty: bool, target: &mut dyn Write) -
     Ok(())
 }
 
-/// Appends the events of a chunk to `text`. Chunks of a log that was not closed may have an old header: then events behind
-/// its last one are read too, and checksums are not checked.
-fn push_events(chunk: Vec<u8>, number: u64, is_dirty: bool, text: &mut Vec<u8>) {
+/// Appends the events of a chunk to `text`. If the chunk is unfinished and its checksum is wrong, its header is old: then
+/// events behind its last one are read too.
+fn push_events(chunk: Vec<u8>, number: u64, is_open: bool, text: &mut Vec<u8>) {
     let mut chunk = match EvtxChunkData::new(chunk, false) {
         Ok(chunk) => chunk,
         Err(error) => return push_reject(text, number, &reason_of(&error)),
     };
-    let is_dirty = is_dirty || chunk.header.flags.contains(ChunkFlags::DIRTY);
-    let (is_damaged, last_id) = (!is_dirty && !chunk.validate_checksum(), chunk.header.last_event_record_id);
-    let settings = ParserSettings::new().num_threads(1).indent(false).recover_records(is_dirty);
+    let (is_wrong, last_id) = (!chunk.validate_checksum(), chunk.header.last_event_record_id);
+    let settings = ParserSettings::new().num_threads(1).indent(false).recover_records(is_wrong && is_open);
     let mut parsed = match chunk.parse(Arc::new(settings)) {
         Ok(parsed) => parsed,
         Err(error) => return push_reject(text, number, &reason_of(&error)),
@@ -88,7 +92,7 @@ fn push_events(chunk: Vec<u8>, number: u64, is_dirty: bool, text: &mut Vec<u8>) 
             Err(error) => push_reject(text, number, &format!("an event in it: {}", reason_of(&error))),
         }
     }
-    if is_damaged {
+    if is_wrong && !is_open {
         let kept = format!("its checksum is wrong; its {events} readable events are imported");
         push_reject(text, number, &kept);
     }

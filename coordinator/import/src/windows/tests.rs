@@ -184,7 +184,7 @@ fn data_without_names_gets_those_of_its_definition() {
     }
     assert_fields(&powershell, &["SystemUserId=S-1-5-18", "EventLevelName=Information"]);
     // A list of another length stays as it is.
-    let short = fluent.replace("\"S-1-5-18\",", "");
+    let short = fluent.replace("\"S-1-5-18\",", "").replace("\"%%1936\",", "");
     assert!(events_of(&short)[0].iter().any(|field| field.starts_with("StringInserts=[\"ada\"")));
 }
 

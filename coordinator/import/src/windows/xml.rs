@@ -65,14 +65,18 @@ fn next_event(text: &[u8], at: usize) -> Option<usize> {
     memchr::memmem::find_iter(&text[at..], BEGIN).map(|offset| at + offset).find(is_event)
 }
 
-/// Whether text begins with an event, or with a list of events.
-pub(in super::super) fn begins_with_event(text: &[u8]) -> bool {
-    text.starts_with(REJECT.as_bytes()) || next_event(text, 0).is_some_and(|start| is_markup(&text[..start]))
-}
-
-/// Whether a line is an event, after a syslog header.
-pub(in super::super) fn is_event_line(line: &[u8]) -> bool {
-    next_event(line, 0).is_some_and(|start| is_header(&line[..start]))
+/// Whether text is events: alone, in a list, or after headers of syslog.
+pub(in super::super) fn are_events(text: &[u8], is_whole: bool) -> bool {
+    if text.starts_with(REJECT.as_bytes()) {
+        return true;
+    }
+    let Some(start) = next_event(text, 0) else { return false };
+    let line = memchr::memrchr(b'\n', &text[..start]).map_or(0, |end| end + 1);
+    let are_most = || {
+        let framed = events(text, is_whole, b'\n');
+        framed.spans.len() > framed.rejects.len()
+    };
+    is_markup(&text[..start]) || (is_header(&text[line..start]) && are_most())
 }
 
 fn is_markup(text: &[u8]) -> bool {
