@@ -38,6 +38,7 @@ mod rule_values;
 mod runs;
 mod source;
 mod source_docs;
+mod table_rule;
 mod time_format;
 mod times;
 mod unsupported;
