@@ -17,7 +17,6 @@ const REFUSED: [(&str, &str, &str); 9] = [
         "key=value",
     ),
     ("audit.log", "type=EXECVE msg=audit(1767600000.123:0): argc=3 a0=\"tar\" a1=\"czf\"\n", "key=value"),
-    ("asa.log", "<166>Jan 05 2026 08:00:00 asa1 : %ASA-6-302014: Teardown TCP connection 0\n", "syslog"),
     ("ssh.log", "Jan  5 08:00:00 host sshd[1]: Accepted publickey for ada from 198.51.100.4\n", "syslog"),
     (
         "counted.log",

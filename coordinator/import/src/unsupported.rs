@@ -14,8 +14,7 @@ const BINARY: [(&[u8], &str, &str); 7] = [
 ];
 
 /// Advice for lines with fields that import does not parse.
-const AS_FIELDS: &str =
-    "convert them to NDJSON or to CSV with a header, and map fields to columns with --mapping FILE";
+const AS_FIELDS: &str = "describe them in the part [lines] of a mapping file (--mapping FILE)";
 const AS_CEF: &str = "have the device send CEF, which import reads";
 
 /// Why a file that begins with `text` is not read if it is not text, and what to do.
