@@ -65,8 +65,12 @@ pub(super) struct Content<'s> {
 impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if most == 0 {
+            // Some decoders fail if they are asked for nothing.
+            return Ok(0);
+        }
         let length = self.source.read(&mut buffer[..most])?;
-        if length == 0 && most > 0 {
+        if length == 0 {
             return Err(io::Error::other("the archive ends within it"));
         }
         self.left -= length as u64;
