@@ -212,7 +212,7 @@ fn zeek_is_read_with_any_separator_names_and_columns() {
 }
 
 #[test]
-fn zeek_tells_its_logs_apart() {
+fn zeek_logs_of_each_kind_go_to_their_table() {
     let place = Place::new();
     let ids = ["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p"];
     let row = ["1767600000.5", "C1", "10.0.0.1", "50000", "198.51.100.7", "443"];

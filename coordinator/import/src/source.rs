@@ -70,7 +70,7 @@ pub(super) struct Source {
     /// Fields that are made of others, and how.
     #[serde(default)]
     pub(super) made: BTreeMap<String, Template>,
-    /// Names of files that tell the kind of records that do not.
+    /// Names of files that say the kind of records that do not.
     #[serde(default)]
     file_names: Option<FileNames>,
     /// Fields with the kind of a record that belongs to no table, for the report.
@@ -105,7 +105,7 @@ pub(super) struct Tried {
     pub(super) sample: String,
 }
 
-/// Names of files that tell the kind of their records.
+/// Names of files that say the kind of their records.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileNames {
@@ -206,13 +206,13 @@ impl Source {
         Some((0..cells).map(name_of).collect())
     }
 
-    /// The field that gets the name of a record's file as its kind, if the record lacks it and the name tells the kind.
+    /// The field that gets the name of a record's file as its kind, if the record lacks it and the name says the kind.
     pub(super) fn field_of_file_name(&self, record: &Record<'_>, file_name: &str) -> Option<&str> {
         let names = self.file_names.as_ref()?;
-        let is_told = names.names.contains(file_name)
+        let says_kind = names.names.contains(file_name)
             && field_value(record, &names.has).is_some()
             && self.kind_of(record).is_none();
-        is_told.then_some(names.field.as_str())
+        says_kind.then_some(names.field.as_str())
     }
 
     /// The kind that a record names.

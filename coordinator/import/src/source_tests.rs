@@ -88,7 +88,7 @@ fn most_records_decide_the_source_not_a_single_one() {
 }
 
 #[test]
-fn the_name_of_a_file_tells_the_kind_of_its_records() {
+fn the_name_of_a_file_says_the_kind_of_its_records() {
     let zeek = Sources::for_tests().by_name("zeek").unwrap();
     let named = |fields: &[(&'static str, &'static str)], file_name: &str| {
         let mut record = record(fields);

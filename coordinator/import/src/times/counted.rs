@@ -10,7 +10,7 @@ use super::{Assumed, ParsedTime, TimeError, Times, Value, certain};
 const SPREADSHEET_1970: i64 = 25_569;
 /// The day number of 2000-01-01. Smaller numbers are more often something else.
 const SPREADSHEET_2000: i64 = 36_526;
-/// Digits of a fraction of a day that tell seconds, but not milliseconds.
+/// Digits of a fraction of a day that give seconds, but not milliseconds.
 const SECONDS_DIGITS: usize = 7;
 
 /// Whether `text`, which is the number of `micros` if that counts seconds, is too small for seconds since 1970.
