@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use crate::tidy::{add_files, repository};
 
 /// The folders of the crates from the bottom to the top: a crate may depend on the crates before it.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "proto",
     "common/base",
     "common/functions",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 19] = [
     "coordinator/scan",
     "coordinator/report",
     "coordinator/tables",
+    "coordinator/records",
     "coordinator/import",
     "coordinator/server",
     "worker",

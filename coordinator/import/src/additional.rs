@@ -7,8 +7,8 @@ use std::fmt::Write;
 use hindcast_lake::{ADDITIONAL_FIELDS, TableSpec, mapping_presets};
 use serde_json::value::RawValue;
 
-use super::format::Record;
-use super::source::TableRule;
+use hindcast_records::format::Record;
+use hindcast_records::source::TableRule;
 
 /// Columns that every table of a workspace has, whether or not the table's definition names them.
 const STANDARD_COLUMNS: [&str; 5] = ["TenantId", "SourceSystem", "Type", "_ResourceId", "_SubscriptionId"];

@@ -15,7 +15,7 @@ use hindcast_base::{Error, Result};
 use hindcast_lake::{Location, Tables, date_files, file_rows};
 use tokio::runtime::Handle;
 
-use super::source::time_column;
+use hindcast_records::source::time_column;
 
 /// Rows whose record id another row has.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,11 +1,11 @@
 //! Explains why a format and a source were chosen for a file: how many sampled records speak for them, and what other
 //! sources lack.
 
-use super::built_in::Sources;
-use super::format::{FileFormat, Kind, Record};
-use super::source::Source;
-use super::windows::Events;
-use super::{detect, messages};
+use hindcast_records::built_in::Sources;
+use hindcast_records::format::{FileFormat, Kind, Record};
+use hindcast_records::source::Source;
+use hindcast_records::windows::Events;
+use hindcast_records::{detect, messages};
 
 /// Other sources that are named.
 const SHOWN_SOURCES: usize = 4;

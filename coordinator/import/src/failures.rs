@@ -1,5 +1,6 @@
 //! Tests with stores that fail during reads or writes: an import is complete or leaves nothing.
 
+use super::test_sources;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
@@ -19,9 +20,8 @@ use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
-use super::built_in::Sources;
 use super::group::Group;
-use super::{ImportReport, ImportRequest, TimeOptions, inputs, publish};
+use super::{ImportReport, ImportRequest, TimeOptions, publish};
 
 /// Rows of the file: more than one fetch reads.
 const ROWS: usize = 12_000;
@@ -63,7 +63,7 @@ impl Failing {
 
     /// Imports the file into the folder `lake`.
     async fn import(self: &Arc<Self>, strict: bool) -> Result<ImportReport> {
-        let mut input = inputs::input_at(self.place("logs/rows")).await;
+        let mut input = test_sources::input_at(self.place("logs/rows")).await;
         input.content = CONTENT.to_owned();
         let request = ImportRequest {
             files: Vec::new(),
@@ -80,7 +80,7 @@ impl Failing {
             dry_run: None,
         };
         let mut report = ImportReport::default();
-        Group::import(&request, &Sources::for_tests(), vec![input], &mut report, || {}).await?;
+        Group::import(&request, &test_sources::built_in(), vec![input], &mut report, || {}).await?;
         match report.failures.pop() {
             Some(failure) => Err(failure),
             None => Ok(report),

@@ -10,21 +10,22 @@ use hindcast_base::{Error, Result};
 use hindcast_lake::Tables;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::blocks::Blocks;
-use super::built_in::Sources;
 use super::duplicates::{Counts, Duplicates};
 use super::explain::explain;
-use super::format::Record;
-use super::inputs::Input;
 use super::parse::{Parsed, gather, parse};
 use super::preview::FilePreview;
-use super::rejects::RejectFile;
 use super::report::{FileReport, ImportReport};
 use super::runs::{self, Staged};
-use super::source::{Route, Source};
 use super::times::{Evidence, TimeOptions, Times};
-use super::wrapped::Wrapped;
-use super::{ImportRequest, json, publish};
+use super::{ImportRequest, publish};
+use hindcast_records::blocks::Blocks;
+use hindcast_records::built_in::Sources;
+use hindcast_records::format::Record;
+use hindcast_records::inputs::Input;
+use hindcast_records::json;
+use hindcast_records::rejects::RejectFile;
+use hindcast_records::source::{Route, Source};
+use hindcast_records::wrapped::Wrapped;
 
 /// Bytes of rows that are sorted and written together, while as many are read.
 const RUN_BYTES: usize = 64 << 20;

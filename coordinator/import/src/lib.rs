@@ -1,52 +1,26 @@
 //! Imports raw logs into tables of a lake: reads records, clusters rows, and commits all files in one change.
 
 mod additional;
-mod blocks;
-mod built_in;
-mod cef;
 mod columns;
-mod csv_records;
-mod detect;
-mod documents;
 mod duplicates;
-mod each;
-mod encoding;
-mod envelopes;
 mod explain;
 #[cfg(test)]
 mod failures;
-mod format;
-mod framing;
 mod group;
-mod inputs;
-mod json;
-mod lines;
-mod made;
-mod messages;
 #[cfg(test)]
 mod mutations;
-mod octet_counted;
 mod parse;
-mod paths;
 mod preview;
 mod publish;
-mod rejects;
 mod report;
 mod row_time;
 mod rows;
-mod rule_values;
 mod runs;
-mod source;
 mod source_docs;
-mod table_rule;
-mod time_format;
+#[cfg(test)]
+mod test_sources;
 mod times;
-mod unsupported;
 mod watch;
-mod windows;
-mod within;
-mod wrapped;
-mod zeek;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -54,6 +28,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_lake::{Location, TableMapping, Tables, changes, refuse_table_as_lake, refuse_unwritable};
+use hindcast_records::built_in::Sources;
+use hindcast_records::inputs::{self, Input};
+use hindcast_records::source;
 
 pub use preview::{FilePreview, RejectPreview, TablePreview};
 pub use report::{FileReport, ImportReport};
@@ -63,9 +40,7 @@ pub use times::TimeOptions;
 pub use publish::forget;
 pub use watch::Watch;
 
-use built_in::Sources;
 use group::Group;
-use inputs::Input;
 
 /// Bytes of input files per change, and so the most that a killed import loses.
 const COMMIT_BYTES: u64 = 16 << 30;
@@ -107,6 +82,15 @@ pub struct DryRun {
 }
 
 impl ImportRequest {
+    /// The sources of its records.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the named source does not exist or the mapping file is invalid.
+    fn sources(&self) -> Result<Sources> {
+        let mapping = self.mapping.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+        Sources::of(self.known, self.record_id.as_deref(), self.source.as_deref(), mapping)
+    }
+
     /// Fails if rows can't be written to a table: because of its format or layout, or because its mapping would not find them.
     async fn refuse_unwritable(&self, table: &str) -> Result<()> {
         if let Some(mapping) = self.mappings.get(table) {
@@ -149,7 +133,7 @@ async fn prepare(request: &ImportRequest) -> Result<Sources> {
             "{table:?} is not a valid table name: use letters, digits and _"
         )));
     }
-    let sources = Sources::of(request)?;
+    let sources = request.sources()?;
     refuse_table_as_lake(&request.lake).await?;
     if let Some(table) = &request.table {
         request.refuse_unwritable(table).await?;

@@ -1,5 +1,6 @@
 //! Tests with randomly damaged inputs: nothing panics, and no undamaged record is lost.
 
+use super::test_sources;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
@@ -11,12 +12,10 @@ use object_store::memory::InMemory;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::blocks::Blocks;
-use super::built_in::Sources;
-use super::inputs;
 use super::parse::parse;
 use super::times::{TimeOptions, Times};
 use hindcast_base::log_time::DateOrder;
+use hindcast_records::blocks::Blocks;
 
 /// Inputs of each kind, unless HINDCAST_MUTATIONS sets another number.
 const RUNS: u64 = 200;
@@ -149,13 +148,14 @@ fn mutate(record: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
 async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
     let place = Location::parse_with("s3://memory/file", |_| Ok(Arc::new(InMemory::new()))).unwrap();
     place.store().put(place.prefix(), text.into()).await.unwrap();
-    let input = inputs::input_at(place).await;
+    let input = test_sources::input_at(place).await;
     let read = move || {
         let mut ids = BTreeSet::new();
-        let mut blocks = Blocks::open(0, &input, &Sources::for_tests()).unwrap();
+        let mut blocks = Blocks::open(0, &input, &test_sources::built_in()).unwrap();
         let (format, texts) = blocks.sample();
-        let source = format
-            .with_records(&texts, |records| Sources::for_tests().choose(&format, records, None).unwrap().0);
+        let source = format.with_records(&texts, |records| {
+            test_sources::built_in().choose(&format, records, None).unwrap().0
+        });
         let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
         let times = Times::without_proof(options);
         while let Some(block) = blocks.next().unwrap() {

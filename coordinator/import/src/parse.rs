@@ -6,16 +6,16 @@ use std::collections::btree_map::Entry;
 
 use hindcast_base::Result;
 
-use super::blocks::Block;
-use super::each::Found;
-use super::encoding::text_of;
-use super::format::{FileFormat, Record};
-use super::json::{flatten, shape};
-use super::rejects::Reject;
 use super::rows::{Rows, TableRows};
-use super::source::{Route, Source};
 use super::times::{Evidence, Times};
-use super::wrapped::unwrap;
+use hindcast_records::blocks::Block;
+use hindcast_records::each::Found;
+use hindcast_records::encoding::text_of;
+use hindcast_records::format::{FileFormat, Record};
+use hindcast_records::json::{flatten, shape};
+use hindcast_records::rejects::Reject;
+use hindcast_records::source::{Route, Source};
+use hindcast_records::wrapped::unwrap;
 
 /// The rows and rejects of a block.
 pub(super) struct Parsed {

@@ -1,5 +1,6 @@
 //! Tests that records of a block become rows, rejects, or records of no table.
 
+use super::super::test_sources;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -7,16 +8,15 @@ use arrow::datatypes::TimestampMicrosecondType;
 use hindcast_base::time::parse_time;
 use hindcast_lake::Tables;
 
-use super::super::built_in::Sources;
-use super::super::detect::Sample;
 use super::super::times::TimeOptions;
-use super::super::wrapped::{Message, Wrapped};
 use super::*;
+use hindcast_records::detect::Sample;
+use hindcast_records::wrapped::{Message, Wrapped};
 
 /// A text as one block, in the format that is detected from it, or with records that wrap CEF messages in a field.
 fn block_of(text: &[u8], wrapped_in: Option<&str>) -> Block {
     let (mut format, header_bytes) =
-        FileFormat::of(Sample { text, is_whole: true }, &Sources::for_tests()).unwrap();
+        FileFormat::of(Sample { text, is_whole: true }, &test_sources::built_in()).unwrap();
     format.messages_in = wrapped_in.map(|path| Wrapped { path: path.to_owned(), message: Message::Cef });
     let (mut format, mut bytes) = (Arc::new(format), text[header_bytes..].to_vec());
     // A Zeek log's header comes before the records.
@@ -33,7 +33,7 @@ fn block_of(text: &[u8], wrapped_in: Option<&str>) -> Block {
 }
 
 fn parsed(source: &str, table: Option<&str>, block: Block) -> Parsed {
-    let source = Sources::for_tests().by_name(source).unwrap();
+    let source = test_sources::built_in().by_name(source).unwrap();
     parse(block, &source, table, &Times::without_proof(TimeOptions::default())).unwrap()
 }
 
@@ -142,7 +142,7 @@ fn a_record_can_be_several_rows_and_counts_once() {
 fn dates_of_a_file_prove_their_order() {
     let read = |text: &'static str| {
         let block = || block_of(text.as_bytes(), None);
-        let source = || Sources::for_tests().by_name("generic").unwrap();
+        let source = || test_sources::built_in().by_name("generic").unwrap();
         let gather_all = move || {
             let times = Times::without_proof(TimeOptions::default());
             let mut evidence = Evidence::default();

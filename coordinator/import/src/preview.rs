@@ -11,14 +11,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::format::{FileFormat, Kind};
-use super::framing::Shape;
-use super::inputs::Layers;
 use super::parse::Parsed;
 use super::rows::TableRows;
 use super::runs;
-use super::source::{Source, TableRule};
-use super::wrapped::{Message, Wrapped};
+use hindcast_records::format::{FileFormat, Kind};
+use hindcast_records::framing::Shape;
+use hindcast_records::inputs::Layers;
+use hindcast_records::source::{Source, TableRule};
+use hindcast_records::wrapped::{Message, Wrapped};
 
 /// Rows of a table that are shown.
 const SHOWN_ROWS: usize = 3;

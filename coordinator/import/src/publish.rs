@@ -16,11 +16,11 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 use tokio::io::{AsyncWriteExt, BufReader};
 
-use super::inputs::Input;
-use super::rejects::RejectFile;
 use super::report::FileReport;
 use super::runs::Staged;
 use super::watch;
+use hindcast_records::inputs::Input;
+use hindcast_records::rejects::RejectFile;
 
 /// Folder of the markers of imported contents, named CONTENT/TABLE/CHANGE.
 const IMPORTED: &str = "_hindcast/imports";
@@ -134,10 +134,11 @@ fn markers_of(lake: &Location, id: &str, input: &Input, file: &FileReport) -> Ve
     }
     let place = |name: &str, table: &str| lake.child(&format!("{IMPORTED}/{name}/{table}/{id}"));
     let contents = file.rows.keys().map(|table| place(&input.content, table));
-    let watched = input.watched.and_then(|watched| watched.marker()).map(|name| match file.rows.is_empty() {
-        true => vec![place(&name, NO_TABLE)],
-        false => file.rows.keys().map(|table| place(&name, table)).collect(),
-    });
+    let watched =
+        input.watched.and_then(|watched| watch::marker_of(&watched)).map(|name| match file.rows.is_empty() {
+            true => vec![place(&name, NO_TABLE)],
+            false => file.rows.keys().map(|table| place(&name, table)).collect(),
+        });
     contents.chain(watched.into_iter().flatten()).collect()
 }
 

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::format::Record;
-use super::source::{TableRule, field_value};
-use super::time_format::TimeFormat;
 use super::times::{Evidence, ParsedTime, TimeError, Times, Value};
+use hindcast_records::format::Record;
+use hindcast_records::source::{TableRule, field_value};
+use hindcast_records::time_format::TimeFormat;
 
 /// Fields that may hold the time if the rule names none and the record lacks the table's time column.
 pub(super) const TIME_FIELDS: [&str; 14] = [

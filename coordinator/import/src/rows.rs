@@ -10,10 +10,10 @@ use hindcast_lake::{ADDITIONAL_FIELDS, ColumnKind, TableSpec, Tables};
 
 use super::additional;
 use super::columns::{Builder, Column, stored_type};
-use super::format::Record;
 use super::row_time::{Candidates, TIME_FIELDS, TimeReader, UTC_SUFFIX};
-use super::source::{TableRule, cluster_column, time_column};
 use super::times::{Evidence, Times};
+use hindcast_records::format::Record;
+use hindcast_records::source::{TableRule, cluster_column, time_column};
 
 /// Most columns of a table.
 const MAX_COLUMNS: usize = 4_000;

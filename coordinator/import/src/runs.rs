@@ -13,7 +13,7 @@ use hindcast_base::time::date_of_us;
 use hindcast_base::{Error, Result};
 use hindcast_lake::Tables;
 
-use super::source::time_column;
+use hindcast_records::source::time_column;
 use hindcast_tables::layout;
 use hindcast_tables::merge;
 

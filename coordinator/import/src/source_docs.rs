@@ -5,11 +5,11 @@ use std::fmt::Write;
 use hindcast_base::Result;
 use hindcast_lake::Tables;
 
-use super::built_in::Sources;
-use super::source::{OneOrMore, Source, TableRule, Tried};
+use hindcast_records::built_in::Sources;
+use hindcast_records::source::{OneOrMore, Source, TableRule, Tried};
 
 /// The first lines of the page.
-const HEAD: &str = "<!-- Written by `hindcast sources --docs docs/import-sources.md`. Change coordinator/import/data, not this file. -->
+const HEAD: &str = "<!-- Written by `hindcast sources --docs docs/import-sources.md`. Change coordinator/records/data, not this file. -->
 
 # Sources
 

@@ -8,28 +8,16 @@ use hindcast_lake::Location;
 use hindcast_lake::changes::View;
 
 use super::super::publish::{Marker, each_marker};
-use super::texts::{MOST_TEXTS, Text};
+use super::texts::MOST_TEXTS;
+use hindcast_records::watched::{Text, Watched};
 
 /// Beginning of the name that takes the place of the content in a marker.
 const PREFIX: &str = "watched-";
 
-/// What to note about a file when it is imported.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Watched {
-    /// The file with its size and time.
-    pub(super) file: u128,
-    /// Its text, if it could be read to its end.
-    pub(super) text: Option<Text>,
-    /// Bytes at the start of its text that were imported before.
-    pub(in super::super) from: u64,
-}
-
-impl Watched {
-    /// The name of its marker; `None` if it can't be recognised later.
-    pub(in super::super) fn marker(&self) -> Option<String> {
-        let Text { bytes, hash } = self.text?;
-        Some(format!("{PREFIX}{:032x}-{bytes:x}-{hash:032x}", self.file))
-    }
+/// The name of the marker of a watched file; `None` if the file can't be recognised later.
+pub(in super::super) fn marker_of(watched: &Watched) -> Option<String> {
+    let Text { bytes, hash } = watched.text?;
+    Some(format!("{PREFIX}{:032x}-{bytes:x}-{hash:032x}", watched.file))
 }
 
 /// The file and the text of a marker; `None` for the marker of a content.
@@ -100,10 +88,10 @@ mod tests {
     fn markers_name_the_file_and_its_text() {
         let text = Text { bytes: u64::MAX, hash: 11 };
         let watched = Watched { file: u128::MAX, text: Some(text), from: 7 };
-        let marker = watched.marker().unwrap();
+        let marker = marker_of(&watched).unwrap();
         assert_eq!(parse(&marker), Some((u128::MAX, text)));
         assert!(is_marker(&marker) && marker.len() < 128);
-        assert_eq!(Watched { text: None, ..watched }.marker(), None);
+        assert_eq!(marker_of(&Watched { text: None, ..watched }), None);
         for other in ["c0ffee", "watched-1-2", "watched-x-2-3", "watched-1-11111111111111111-3"] {
             assert_eq!(parse(other), None, "{other}");
         }

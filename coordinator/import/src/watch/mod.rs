@@ -17,14 +17,15 @@ use hindcast_base::{Error, ErrorKind, Result};
 use hindcast_lake::changes;
 use tokio::task::spawn_blocking;
 
-use super::built_in::Sources;
-use super::inputs::{self, Found, Input};
 use super::report::{FileReport, ImportReport};
 use super::{ImportRequest, import_inputs, prepare, publish};
 use files::{FileId, Files};
-use texts::{Text, Texts};
+use hindcast_records::built_in::Sources;
+use hindcast_records::inputs::{self, Found, Input};
+use hindcast_records::watched::{Text, Watched};
+use texts::Texts;
 
-pub(super) use journal::{Watched, is_marker};
+pub(super) use journal::{is_marker, marker_of};
 
 /// Bytes of input files per change: at a signal, the process stops after the running change.
 const BATCH_BYTES: u64 = 1 << 30;

@@ -4,29 +4,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
-use super::super::inputs::{Bytestream, Input, read_up_to};
 use super::files::half;
+use hindcast_records::inputs::{Bytestream, Input, read_up_to};
+use hindcast_records::watched::Text;
 
 /// Texts that are remembered. A log that grows is imported again and again, so that the latest ones suffice.
 pub(super) const MOST_TEXTS: usize = 10_000;
 /// Bytes per read.
 const READ_BYTES: usize = 64 << 10;
 
-/// A text: its length, and half of its BLAKE3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in super::super) struct Text {
-    /// Bytes of UTF-8.
-    pub(super) bytes: u64,
-    /// Half of its BLAKE3.
-    pub(super) hash: u128,
-}
-
-impl Text {
-    /// The bytes of a file as they are stored.
-    pub(super) fn of_content(input: &Input) -> Self {
-        let half = input.content.get(..32).and_then(|half| u128::from_str_radix(half, 16).ok());
-        Self { bytes: input.bytes, hash: half.unwrap_or_default() }
-    }
+/// The bytes of a file as they are stored.
+pub(super) fn text_of_content(input: &Input) -> Text {
+    let half = input.content.get(..32).and_then(|half| u128::from_str_radix(half, 16).ok());
+    Text { bytes: input.bytes, hash: half.unwrap_or_default() }
 }
 
 /// The texts that were imported lately.
@@ -62,7 +52,7 @@ impl Texts {
     pub(super) fn of(&self, input: &Input) -> Option<(Text, u64)> {
         match input.open_unless_binary().ok()? {
             Some(stream) => self.read(stream).ok(),
-            None => Some((Text::of_content(input), 0)),
+            None => Some((text_of_content(input), 0)),
         }
     }
 
