@@ -172,7 +172,7 @@ fn mistakes_in_a_mapping_file_are_named_with_their_line() {
         assert!(error.starts_with("m.toml: ") && error.contains(part), "{part}: {error}");
     }
     let error = Sources::for_tests().by_name("splunk").unwrap_err().to_string();
-    assert!(error.starts_with("there is no source \"splunk\"; the sources are defender-stream, "), "{error}");
+    assert!(error.starts_with("there is no source \"splunk\"; the sources are windows-events, "), "{error}");
 }
 
 #[test]
