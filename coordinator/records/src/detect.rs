@@ -163,8 +163,12 @@ pub fn is_document(line: &[u8]) -> bool {
 /// The format of CSV whose cells hold CEF messages: the first line names columns, and most other lines have as many cells.
 fn csv_with_messages(sample: Sample<'_>) -> Option<(FileFormat, usize)> {
     let (format, header_bytes) = csv(sample);
-    let Kind::Csv { header, .. } = &format.kind else { return None };
-    if header.len() < 2 || header.iter().any(|name| messages::contains_message(name.as_bytes())) {
+    let Kind::Csv { header, delimiter } = &format.kind else { return None };
+    // Bars are part of each message.
+    if header.len() < 2
+        || *delimiter == b'|'
+        || header.iter().any(|name| messages::contains_message(name.as_bytes()))
+    {
         return None;
     }
     let framed = format.framing.cut(&sample.text[header_bytes..], sample.is_whole);
