@@ -127,7 +127,7 @@ fn sensor_cases() -> Vec<Case> {
                 ("DestinationPort", "443"),
                 ("SentBytes", "12"),
                 ("ReceivedBytes", ""),
-                ("AdditionalFields", r#"{"_path":"conn","uid":"C1"}"#),
+                ("ExternalID", "C1"),
             ],
         },
         Case {

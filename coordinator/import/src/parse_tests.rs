@@ -116,11 +116,11 @@ fn a_record_can_be_several_rows_and_counts_once() {
                    [[tables]]\ntable = \"DeviceEvents\"\nalso = true\ntime = [\"When\"]\nwhen.Id = [\"11\", \"22\"]\n\
                    [[tables]]\ntable = \"SecurityEvent\"";
     let source = Source::parse("m", mapping, Tables::built_in()).unwrap();
-    let text = "Timestamp,TimeGenerated,When,Id\n\
-                2026-01-05T08:00:00Z,2026-01-05T08:00:00Z,2026-01-05T08:00:00Z,11\n\
-                2026-01-05T08:00:01Z,2026-01-05T08:00:01Z,2026-01-05T08:00:01Z,22\n\
-                2026-01-05T08:00:02Z,2026-01-05T08:00:02Z,soon,11\n\
-                2026-01-05T08:00:03Z,2026-01-05T08:00:03Z,,7\n";
+    let text = "TimeGenerated,When,Id\n\
+                2026-01-05T08:00:00Z,2026-01-05T08:00:00Z,11\n\
+                2026-01-05T08:00:01Z,2026-01-05T08:00:01Z,22\n\
+                2026-01-05T08:00:02Z,soon,11\n\
+                2026-01-05T08:00:03Z,,7\n";
     let rows = |table: Option<&str>| {
         let times = Times::without_proof(TimeOptions::default());
         let parsed = parse(block_of(text.as_bytes(), None), &source, table, &times).unwrap();
