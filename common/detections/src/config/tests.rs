@@ -15,7 +15,8 @@ fn the_shared_sections_are_those_of_the_presets_and_the_struct() {
     let root =
         LakeRoot { name: "emea".into(), url: "/emea".into(), optional: false, tables: BTreeMap::new() };
     let written = serde_json::to_value(Config { roots: vec![root], ..Config::default() }).unwrap();
-    let names: Vec<&String> = written.as_object().unwrap().keys().collect();
+    let mut names: Vec<&String> = written.as_object().unwrap().keys().collect();
+    names.sort_unstable();
     assert_eq!(names, SHARED_SECTIONS);
     for text in [DEFAULT_PRESET, NOTEBOOK_PRESET] {
         let preset = parse_table(&Layer { name: "preset", text }).unwrap();

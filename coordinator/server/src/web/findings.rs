@@ -271,7 +271,7 @@ mod tests {
         let evidence = json!({ "bytes_sent": 5, "note": null, "user": "ada", "tags": ["a"] });
         let rows: Vec<(String, String)> =
             evidence_rows(&evidence, None).into_iter().map(|(name, _, value)| (name, value)).collect();
-        let expected = [("bytes sent", "5"), ("note", "—"), ("tags", "[\"a\"]"), ("user", "ada")];
+        let expected = [("bytes sent", "5"), ("note", "—"), ("user", "ada"), ("tags", "[\"a\"]")];
         assert_eq!(rows, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 }

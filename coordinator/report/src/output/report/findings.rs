@@ -183,6 +183,6 @@ mod tests {
         let evidence = evidence(&finding(1, Severity::Low));
         let columns: Vec<(&str, &str)> =
             evidence.iter().map(|(column, value)| (column.as_str(), value.as_str())).collect();
-        assert_eq!(columns, [("bytes", "3"), ("command", "<script>")]);
+        assert_eq!(columns, [("command", "<script>"), ("bytes", "3")]);
     }
 }
