@@ -1,21 +1,17 @@
 //! Imports a group of files in one change: files are read one after the other, the blocks of a file in parallel.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use hindcast_base::{Error, Result};
-use hindcast_lake::Tables;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
-use super::duplicates::{Counts, Duplicates};
 use super::explain::explain;
 use super::parse::{Parsed, gather, parse};
 use super::preview::FilePreview;
 use super::report::{FileReport, ImportReport};
-use super::runs::{self, Staged};
+use super::run_writer::{RunWriter, Written};
 use super::times::{Evidence, TimeOptions, Times};
 use super::{ImportRequest, publish};
 use hindcast_records::blocks::Blocks;
@@ -27,26 +23,13 @@ use hindcast_records::rejects::RejectFile;
 use hindcast_records::source::{Route, Source};
 use hindcast_records::wrapped::Wrapped;
 
-/// Bytes of rows that are sorted and written together, while as many are read.
-const RUN_BYTES: usize = 64 << 20;
-
 /// A group of files that one change imports.
 pub(super) struct Group<'a> {
     request: &'a ImportRequest,
     sources: &'a Sources,
     inputs: Vec<Input>,
-    scratch: tempfile::TempDir,
-    /// Rows to be written, by table.
-    run: BTreeMap<String, PendingRows>,
-    run_bytes: usize,
-    runs: usize,
-    /// Tables that were checked to have no transaction log, so that files may be added.
-    tables_without_log: BTreeSet<String>,
-    writing: Option<JoinHandle<Result<WrittenRun>>>,
-    staged: Vec<Staged>,
+    writer: RunWriter<'a>,
     rejects: RejectFile,
-    duplicates: Option<Arc<Mutex<Duplicates>>>,
-    counts: Counts,
     files: Vec<FileReport>,
     /// Why files could not be read.
     failures: Vec<Error>,
@@ -58,20 +41,6 @@ enum Stop {
     File(Error),
     /// The import fails.
     Import(Error),
-}
-
-/// The files of a run, and its counts of repeated record ids.
-#[derive(Default)]
-struct WrittenRun {
-    staged: Vec<Staged>,
-    counts: Counts,
-}
-
-/// Rows of a table to be written.
-#[derive(Default)]
-struct PendingRows {
-    cluster: Option<String>,
-    batches: Vec<RecordBatch>,
 }
 
 impl<'a> Group<'a> {
@@ -103,25 +72,13 @@ impl<'a> Group<'a> {
     }
 
     fn new(request: &'a ImportRequest, sources: &'a Sources, inputs: Vec<Input>) -> Result<Self> {
-        let duplicates = request.record_id.as_ref().map(|column| {
-            let duplicates = Duplicates::new(request.lake.clone(), column.clone(), request.known);
-            Arc::new(Mutex::new(duplicates))
-        });
         Ok(Self {
             request,
             sources,
             files: inputs.iter().map(|input| FileReport::new(&input.name, input.bytes)).collect(),
             inputs,
-            scratch: tempfile::tempdir().map_err(Error::io("making a temporary folder"))?,
-            run: BTreeMap::new(),
-            run_bytes: 0,
-            runs: 0,
-            tables_without_log: BTreeSet::new(),
-            writing: None,
-            staged: Vec::new(),
+            writer: RunWriter::new(request)?,
             rejects: RejectFile::create()?,
-            duplicates,
-            counts: Counts::default(),
             failures: Vec::new(),
         })
     }
@@ -153,20 +110,19 @@ impl<'a> Group<'a> {
                 self.request.refuse_unwritable(table).await?;
             }
         }
-        self.write_run().await?;
-        self.wait_for_writing().await?;
-        if self.request.dry_run.is_none() && !(self.staged.is_empty() && self.rejects.is_empty()) {
+        let Written { staged, counts, .. } = self.writer.finish().await?;
+        if self.request.dry_run.is_none() && !(staged.is_empty() && self.rejects.is_empty()) {
             let change = format!("import-{}", uuid::Uuid::now_v7());
-            let (staged, lake) = (&self.staged, &self.request.lake);
+            let lake = &self.request.lake;
             publish::publish(lake, &change, staged, self.rejects, &self.inputs, &self.files)
                 .await
                 .map(|rejects| report.reject_files.extend(rejects))?;
         }
-        for staged in &self.staged {
+        for staged in staged {
             report.tables.entry(staged.table.clone()).or_default().add(staged);
         }
-        report.duplicates += self.counts.duplicates;
-        report.changed += self.counts.changed;
+        report.duplicates += counts.duplicates;
+        report.changed += counts.changed;
         report.files.append(&mut self.files);
         report.failures.append(&mut self.failures);
         Ok(())
@@ -205,9 +161,7 @@ impl<'a> Group<'a> {
         while let Some(parsed) = parsed.try_next().await.map_err(stop)? {
             self.take(parsed).map_err(Stop::Import)?;
             progress();
-            if self.run_bytes >= RUN_BYTES {
-                self.write_run().await.map_err(Stop::Import)?;
-            }
+            self.writer.write_if_full().await.map_err(Stop::Import)?;
         }
         if let Some(preview) = &mut self.files[index].preview {
             preview.finish(&source);
@@ -301,51 +255,18 @@ impl<'a> Group<'a> {
         for (kind, count) in parsed.set_aside {
             *file.set_aside.entry(kind).or_default() += count;
         }
-        for rows in parsed.tables {
+        for mut rows in parsed.tables {
             *file.rows.entry(rows.table.clone()).or_default() += rows.batch.num_rows() as u64;
-            for (column, count) in rows.unreadable {
+            for (column, count) in std::mem::take(&mut rows.unreadable) {
                 *file.unreadable.entry(format!("{}.{column}", rows.table)).or_default() += count;
             }
-            for (note, count) in rows.notes {
+            for (note, count) in std::mem::take(&mut rows.notes) {
                 *file.notes.entry(note).or_default() += count;
             }
             if file.preview.is_some() {
                 continue;
             }
-            self.run_bytes += rows.batch.get_array_memory_size();
-            let pending = self.run.entry(rows.table).or_default();
-            pending.cluster = rows.cluster;
-            pending.batches.push(rows.batch);
-        }
-        Ok(())
-    }
-
-    /// Writes the rows of this run in the background, while reading goes on.
-    async fn write_run(&mut self) -> Result<()> {
-        self.wait_for_writing().await?;
-        let run = std::mem::take(&mut self.run);
-        self.run_bytes = 0;
-        if run.is_empty() {
-            return Ok(());
-        }
-        for table in run.keys() {
-            if self.tables_without_log.insert(table.clone()) {
-                self.request.refuse_unwritable(table).await?;
-            }
-        }
-        let (folder, number) = (self.scratch.path().to_owned(), self.runs);
-        self.runs += 1;
-        let (known, duplicates) = (self.request.known, self.duplicates.clone());
-        let write = move || write_tables(known, run, &folder, number, duplicates.as_deref());
-        self.writing = Some(spawn_blocking(write));
-        Ok(())
-    }
-
-    async fn wait_for_writing(&mut self) -> Result<()> {
-        if let Some(writing) = self.writing.take() {
-            let written = writing.await.map_err(internal)??;
-            self.staged.extend(written.staged);
-            self.counts += written.counts;
+            self.writer.add(rows);
         }
         Ok(())
     }
@@ -368,31 +289,4 @@ fn evidence_of(
 
 fn internal(error: tokio::task::JoinError) -> Error {
     Error::Internal(error.to_string())
-}
-
-/// Writes the rows of each table.
-fn write_tables(
-    known: Tables,
-    run: BTreeMap<String, PendingRows>,
-    folder: &Path,
-    number: usize,
-    duplicates: Option<&Mutex<Duplicates>>,
-) -> Result<WrittenRun> {
-    let mut written = WrittenRun::default();
-    for (table, pending) in run {
-        let cluster = pending.cluster.as_deref();
-        for (part, rows) in runs::combined(known, &table, cluster, pending.batches)?.iter().enumerate() {
-            let keep = match duplicates {
-                Some(duplicates) => {
-                    let mut duplicates = duplicates.lock().unwrap_or_else(PoisonError::into_inner);
-                    let first = |batch| duplicates.first_of_each(&table, batch, &mut written.counts);
-                    Some(rows.batches.iter().map(first).collect::<Result<Vec<_>>>()?.concat())
-                }
-                None => None,
-            };
-            let run = format!("{number}-{part}");
-            written.staged.extend(runs::write(known, &table, cluster, rows, keep.as_deref(), folder, &run)?);
-        }
-    }
-    Ok(written)
 }

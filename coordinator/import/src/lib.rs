@@ -15,8 +15,10 @@ mod publish;
 mod report;
 mod row_time;
 mod rows;
+mod run_writer;
 mod runs;
 mod source_docs;
+mod spills;
 #[cfg(test)]
 mod test_sources;
 mod times;

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::interleave;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use chrono::NaiveDate;
 use hindcast_base::time::date_of_us;
@@ -18,7 +18,7 @@ use hindcast_tables::layout;
 use hindcast_tables::merge;
 
 /// Rows per batch for the file writer.
-const WRITE_ROWS: usize = 64 << 10;
+const WRITE_ROWS: usize = 8 << 10;
 
 /// A file of a table's date in a temporary folder.
 #[derive(Debug)]
@@ -38,9 +38,37 @@ pub(super) struct Staged {
 /// Rows of one schema, in the batches in which they were read. They are not copied into one, as this takes their memory again.
 #[derive(Debug)]
 pub(super) struct Rows {
-    schema: SchemaRef,
+    /// Their schema.
+    pub(super) schema: SchemaRef,
     /// Batches of that schema.
     pub(super) batches: Vec<RecordBatch>,
+}
+
+impl Rows {
+    /// The rows at these places.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if Arrow can't copy them.
+    pub(super) fn batch_of(&self, places: &[Place]) -> Result<RecordBatch> {
+        let batches: Vec<&RecordBatch> = self.batches.iter().collect();
+        interleave_record_batch(&batches, places).map_err(internal)
+    }
+}
+
+/// The place of a row: its batch, and its index in that.
+pub(super) type Place = (usize, usize);
+
+/// Rows of a table, and how to sort them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sorted<'a> {
+    /// The table.
+    pub(super) table: &'a str,
+    /// The column that clusters its rows.
+    pub(super) cluster: Option<&'a str>,
+    /// The rows.
+    pub(super) rows: &'a Rows,
+    /// Which of them to keep; all if absent.
+    pub(super) keep: Option<&'a [bool]>,
 }
 
 /// Brings `batches` into one schema with all their columns: the time, the cluster column, the known columns of the
@@ -78,7 +106,8 @@ pub(super) fn combined(
     groups.into_iter().map(rows_of).collect()
 }
 
-fn internal(error: arrow::error::ArrowError) -> Error {
+/// The error that Arrow can't do what it always can.
+pub(super) fn internal(error: arrow::error::ArrowError) -> Error {
     Error::Internal(error.to_string())
 }
 
@@ -99,32 +128,25 @@ pub(super) fn in_order(known: Tables, table: &str, cluster: Option<&str>, schema
     Arc::new(Schema::new(fields))
 }
 
-/// Writes `rows` to one file per date in `folder`, named after `run`; only the rows that `keep` selects, if it is given.
+/// Writes rows to one file per date in `folder`, named after `run`.
 ///
 /// # Errors
 /// [`Error::Io`] if a file can't be written.
 pub(super) fn write(
     known: Tables,
-    table: &str,
-    cluster: Option<&str>,
-    rows: &Rows,
-    keep: Option<&[bool]>,
+    sorted: &Sorted<'_>,
     folder: &std::path::Path,
     run: &str,
 ) -> Result<Vec<Staged>> {
-    let time = time_column(known, table);
-    let in_order: Vec<&str> = cluster.into_iter().chain([time]).collect();
+    let in_order: Vec<&str> = sorted.cluster.into_iter().chain([time_column(known, sorted.table)]).collect();
     let mut staged = Vec::new();
-    for (date, order) in ordered_by_date((table, time), cluster, rows, keep)? {
-        let path = folder.join(format!("{run}-{table}-{date}.parquet"));
-        let bytes = write_file(&path, &in_order, rows, &order)?;
-        staged.push(Staged { table: table.to_owned(), date, path, rows: order.len() as u64, bytes });
+    for (date, order) in ordered_by_date(known, sorted)? {
+        let path = folder.join(format!("{run}-{}-{date}.parquet", sorted.table));
+        let bytes = write_file(&path, &in_order, sorted.rows, &order)?;
+        staged.push(Staged { table: sorted.table.to_owned(), date, path, rows: order.len() as u64, bytes });
     }
     Ok(staged)
 }
-
-/// The place of a row: its batch, and its index in that.
-type Place = (usize, usize);
 
 /// Writes the rows `order`, which are in the order of the columns `in_order`.
 fn write_file(path: &PathBuf, in_order: &[&str], rows: &Rows, order: &[Place]) -> Result<u64> {
@@ -134,37 +156,29 @@ fn write_file(path: &PathBuf, in_order: &[&str], rows: &Rows, order: &[Place]) -
     let file = File::create(path).map_err(Error::io(format!("creating {}", path.display())))?;
     let mut writer = layout::writer(file, &rows.schema, in_order)?;
     for chunk in order.chunks(WRITE_ROWS) {
-        let column = |index: usize| {
-            let parts: Vec<&dyn Array> =
-                rows.batches.iter().map(|batch| batch.column(index).as_ref()).collect();
-            interleave(&parts, chunk)
-        };
-        let columns: std::result::Result<Vec<ArrayRef>, _> =
-            (0..rows.schema.fields().len()).map(column).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&rows.schema), columns.map_err(internal)?);
-        writer.write(&batch.map_err(internal)?).map_err(failed)?;
+        writer.write(&rows.batch_of(chunk)?).map_err(failed)?;
     }
     writer.close().map_err(failed)?;
     Ok(std::fs::metadata(path).map_err(Error::io(format!("reading {}", path.display())))?.len())
 }
 
-/// Places of the selected rows by date, in the order in which they are written.
-fn ordered_by_date(
-    (table, time): (&str, &str),
-    cluster: Option<&str>,
-    rows: &Rows,
-    keep: Option<&[bool]>,
-) -> Result<BTreeMap<NaiveDate, Vec<Place>>> {
-    let ranks = cluster.and_then(|name| rows.schema.index_of(name).ok()).map(|column| ranks(rows, column));
+/// Places of the rows to keep by date, in the order in which they are written.
+///
+/// # Errors
+/// [`Error::Internal`] if the rows have no times.
+pub(super) fn ordered_by_date(known: Tables, sorted: &Sorted<'_>) -> Result<BTreeMap<NaiveDate, Vec<Place>>> {
+    let (rows, time) = (sorted.rows, time_column(known, sorted.table));
+    let column = sorted.cluster.and_then(|name| rows.schema.index_of(name).ok());
+    let ranks = column.map(|column| ranks(rows, column));
     let mut places: Vec<(NaiveDate, u32, i64, (u32, u32))> = Vec::new();
     let mut number = 0;
     for (index, batch) in rows.batches.iter().enumerate() {
         let times = batch
             .column_by_name(time)
             .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
-            .ok_or_else(|| Error::Internal(format!("rows of {table} without {time}")))?;
+            .ok_or_else(|| Error::Internal(format!("rows of {} without {time}", sorted.table)))?;
         for row in 0..batch.num_rows() {
-            if keep.is_none_or(|keep| keep[number]) {
+            if sorted.keep.is_none_or(|keep| keep[number]) {
                 let rank = ranks.as_ref().map_or(0, |ranks| ranks[number]);
                 places.push((
                     date_of_us(times.value(row)),
@@ -211,7 +225,7 @@ fn ranks(rows: &Rows, column: usize) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 
     use super::*;
 
@@ -249,7 +263,8 @@ mod tests {
         let batches = ["b", "a", "c"].map(|value| batch("Other", text(vec![value])));
         let rows = combined(Tables::built_in(), "Own", Some("Other"), batches.to_vec()).unwrap();
         let places = |keep: Option<&[bool]>| {
-            let by_date = ordered_by_date(("Own", "TimeGenerated"), Some("Other"), &rows[0], keep).unwrap();
+            let sorted = Sorted { table: "Own", cluster: Some("Other"), rows: &rows[0], keep };
+            let by_date = ordered_by_date(Tables::built_in(), &sorted).unwrap();
             by_date.into_values().flatten().map(|(batch, _)| batch).collect::<Vec<_>>()
         };
         assert_eq!(places(None), [1, 0, 2]);

@@ -11,7 +11,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 /// Target size of files. Scans cut units of about this size.
-pub(crate) const TARGET_FILE_BYTES: u64 = 64 << 20;
+pub const TARGET_FILE_BYTES: u64 = 64 << 20;
 /// Compaction on request merges files below this size.
 pub const SMALL_FILE_BYTES: u64 = TARGET_FILE_BYTES / 4;
 /// An import merges files below this size afterwards: opening them costs more than rewriting them.
