@@ -32,8 +32,9 @@ use hindcast_observability::start_tracing;
 
 use hindcast_server::api::answer_query;
 
-/// Default log filter of commands: errors, and warnings about the parts of a lake that they skip. Errors of a Delta log are returned.
-const COMMAND_LOG: &str = "error,lake=warn,delta_kernel=off";
+/// Default log filter of commands: errors, and warnings about the parts of a lake that they skip. Errors of a Delta log are
+/// returned, and those of an event log are rejects.
+const COMMAND_LOG: &str = "error,lake=warn,delta_kernel=off,evtx=off";
 /// Default log filter of servers: their own events, and only warnings of the libraries.
 const SERVER_LOG: &str = "warn,hindcast=info";
 
