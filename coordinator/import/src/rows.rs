@@ -157,7 +157,9 @@ impl<'r> Rows<'r> {
         self.extras.clear();
         self.losers.clear();
         for (place, (name, value)) in record.iter().enumerate() {
-            if self.unset.iter().any(|unset| unset == value) || self.is_left_out(name) {
+            if self.unset.iter().any(|unset| unset == value)
+                || (self.is_left_out(name) && !self.rule.time.iter().any(|time| time == name))
+            {
                 continue;
             }
             let targets = self.targets_of(place, name)?;
@@ -285,6 +287,9 @@ impl<'r> Rows<'r> {
 
     /// Keeps the value of a field that gave way: in a column with its name, or with the additional fields.
     fn keep(&mut self, field: &str, place: usize) {
+        if self.is_left_out(field) {
+            return;
+        }
         if self.is_extra(field) {
             return self.losers.push(place);
         }
