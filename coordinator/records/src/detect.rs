@@ -102,6 +102,15 @@ pub fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(FileForma
     if named_source.is_some_and(|source| source.is_cef) {
         return header_free(Shape::Messages, Kind::Cef);
     }
+    cells(sample, sources, &first)
+}
+
+/// The format of rows of cells, whose first lines are `first`.
+///
+/// # Errors
+/// Why they can't be read, and what to do.
+fn cells(sample: Sample<'_>, sources: &Sources, first: &[&[u8]]) -> Result<(FileFormat, usize), String> {
+    let named_source = sources.named();
     if let Some(source) = named_source
         && let Some(rows) = csv_without_header(sample, source)
     {

@@ -66,7 +66,7 @@ impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         if most == 0 {
-            // Some decoders fail if they are asked for nothing.
+            // Some decoders fail if nothing is requested.
             return Ok(0);
         }
         let length = self.source.read(&mut buffer[..most])?;
