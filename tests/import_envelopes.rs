@@ -262,7 +262,18 @@ fn zeek_logs_of_each_kind_go_to_their_table() {
     ];
     assert_eq!(network, wanted);
 
+    // Rows of zeek-cut -m: a header without the values that mean unset.
     let place = Place::new();
+    let text =
+        format!("{}\testablished\tresumed\tserver_name\n{}\tT\tF\t-\n", ids.join("\t"), row.join("\t"));
+    place.import(&place.file("cut.txt", text), "");
+    let tls = &place.rows_by("DeviceNetworkEvents", "ActionType")[0];
+    assert_eq!(
+        (tls["ActionType"].as_str(), tls.get("RemoteUrl")),
+        ("SslConnectionInspected", None),
+        "{tls:?}"
+    );
+
     let dns =
         place.file("dns.log", log("dns", &["query", "rcode", "answers"], &["a.example.com", "3", "NONE"]));
     place.import(&dns, "--table ASimDnsActivityLogs");
