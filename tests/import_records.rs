@@ -221,7 +221,7 @@ fn an_odd_record_does_not_determine_the_source() {
              \"id.orig_h\":\"10.1.1.{id}\",\"id.resp_h\":\"203.0.113.9\",\"orig_bytes\":500{id},\"conn_state\":\"SF\"}}\n"
         )
     };
-    let windows = "TenantId,\"TimeGenerated [UTC]\",Computer,Channel,EventID,SourceIP,Type\n".to_owned()
+    let windows = "TenantId,\"TimeGenerated [UTC]\",Computer,Channel,EventID,IpAddress,Type\n".to_owned()
         + &(0..5)
             .map(|id| format!("t,2026-01-05T08:00:00Z,pc,Security,4688,10.1.1.{id},SecurityEvent\n"))
             .collect::<String>();
@@ -265,7 +265,7 @@ fn an_odd_record_does_not_determine_the_source() {
         let ending = place.import_anyhow(&place.file(name, &text), arguments);
         assert_eq!(ending.code, Some(0), "{name}: {}", ending.stderr);
         assert_eq!(ending.report["files"][0]["rejects"], rejects, "{name}: {}", ending.report);
-        let found = place.values(table, "SourceIP");
+        let found = place.values(table, if table == "SecurityEvent" { "IpAddress" } else { "SourceIP" });
         let wanted: Vec<String> =
             (0..5).filter(|id| name != "type.ndjson" || *id != 1).map(|id| format!("10.1.1.{id}")).collect();
         assert_eq!(found, wanted, "{name}");

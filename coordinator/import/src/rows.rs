@@ -124,11 +124,11 @@ impl<'r> Rows<'r> {
     /// # Errors
     /// Why it can't be a row of the table, mostly because it has no time.
     pub(super) fn push(&mut self, record: &Record<'_>) -> Result<(), String> {
-        let taken = self.take(record);
-        if taken.is_err() {
+        let time_us = self.offer_all(record).and_then(|()| self.time_of(record));
+        if time_us.is_err() {
             self.columns.iter_mut().for_each(|column| column.value = None);
         }
-        taken?;
+        self.time_us = time_us?;
         self.append(record);
         Ok(())
     }
@@ -145,13 +145,7 @@ impl<'r> Rows<'r> {
         self.columns.iter_mut().for_each(|column| column.value = None);
     }
 
-    /// Finds the value of each column, and the time of the row.
-    fn take(&mut self, record: &Record<'_>) -> Result<(), String> {
-        self.offer_all(record)?;
-        self.time_us = self.time_of(record)?;
-        Ok(())
-    }
-
+    /// Finds the value of each column.
     fn offer_all(&mut self, record: &Record<'_>) -> Result<(), String> {
         self.candidates.clear();
         self.extras.clear();
