@@ -12,10 +12,13 @@ const SPREADSHEET_1970: i64 = 25_569;
 const SPREADSHEET_2000: i64 = 36_526;
 /// Digits of a fraction of a day that give seconds, but not milliseconds.
 const SECONDS_DIGITS: usize = 7;
+/// Most digits of a number of seconds. Longer numbers are in smaller units.
+const MOST_DIGITS: usize = 10;
 
-/// Whether `text`, which is the number of `micros` if that counts seconds, is too small for seconds since 1970.
+/// Whether `text` is a number that counts seconds, those of `micros`, and is too small for seconds since 1970.
 pub(super) fn is_counted(text: &str, micros: i64) -> bool {
-    micros < LOGGED_US.start && text.starts_with(|first: char| first.is_ascii_digit())
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    micros < LOGGED_US.start && (1..=MOST_DIGITS).contains(&digits)
 }
 
 impl Times {
