@@ -145,7 +145,7 @@ impl<'a> Group<'a> {
         let requested_table = self.request.table.clone();
         let times = Arc::new(self.times_of(index, &source, blocks.messages_in()));
         let parsed = futures::stream::try_unfold(blocks, |mut blocks| async move {
-            let read = move || blocks.next().map(|next| next.map(|block| (block, blocks)));
+            let read = move || blocks.next_block().map(|next| next.map(|block| (block, blocks)));
             spawn_blocking(read).await.map_err(internal)?
         })
         .map_ok(|block| {
@@ -281,7 +281,7 @@ fn evidence_of(
 ) -> Result<Evidence> {
     let times = Times::without_proof(options.clone());
     let mut evidence = Evidence::default();
-    while let Some(block) = blocks.next()? {
+    while let Some(block) = blocks.next_block()? {
         gather(&block, source, requested_table, &times, &mut evidence);
     }
     Ok(evidence)

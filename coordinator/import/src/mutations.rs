@@ -158,7 +158,7 @@ async fn ids_of(text: Vec<u8>, column: &'static str) -> BTreeSet<String> {
         });
         let options = TimeOptions { dates: Some(DateOrder::MonthFirst), ..TimeOptions::default() };
         let times = Times::without_proof(options);
-        while let Some(block) = blocks.next().unwrap() {
+        while let Some(block) = blocks.next_block().unwrap() {
             let requested_table = (source.name == "portal-csv" || source.name == "generic").then_some("Own");
             for rows in parse(block, &source, requested_table, &times).unwrap().tables {
                 if let Some(found) = rows.batch.column_by_name(column) {

@@ -154,7 +154,7 @@ impl Blocks {
     ///
     /// # Errors
     /// [`Error::Io`] if the file's store fails.
-    pub fn next(&mut self) -> Result<Option<Block>> {
+    pub fn next_block(&mut self) -> Result<Option<Block>> {
         while !self.is_done {
             if !self.is_last && self.pending.len() < BLOCK_BYTES {
                 self.fill(BLOCK_BYTES)?;

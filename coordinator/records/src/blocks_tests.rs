@@ -20,7 +20,7 @@ async fn read(text: Vec<u8>) -> (Vec<Found>, usize) {
     let read = move || {
         let mut blocks = Blocks::open(7, &input, &Sources::for_tests()).unwrap();
         let (mut found, mut count) = (Vec::new(), 0);
-        while let Some(block) = blocks.next().unwrap() {
+        while let Some(block) = blocks.next_block().unwrap() {
             assert_eq!(block.input, 7);
             count += 1;
             let text_of = |span: &Span| {
