@@ -172,8 +172,8 @@ fn a_mistake_in_a_mapping_has_its_place() {
 #[test]
 fn additional_fields_survive_threads_merges_and_compaction() {
     let line = |id: usize| {
-        let extra = if id % 3 == 0 { format!(",\"b\":{id},\"a\":{{\"n\":[{id}]}}") } else { String::new() };
-        let own = if id % 5 == 0 { ",\"AdditionalFields\":{\"own\":1.50}" } else { "" };
+        let extra = if id.is_multiple_of(3) { format!(",\"b\":{id},\"a\":{{\"n\":[{id}]}}") } else { String::new() };
+        let own = if id.is_multiple_of(5) { ",\"AdditionalFields\":{\"own\":1.50}" } else { "" };
         format!(
             "{{\"TimeGenerated\":\"2026-01-05T08:00:00Z\",\"ExternalID\":\"{id:06}\",\"c{}\":\"x\"{extra}{own}}}\n",
             id % 7
@@ -196,13 +196,13 @@ fn additional_fields_survive_threads_merges_and_compaction() {
     assert!(bytes == others, "threads change the files");
     let wanted = |id: usize| {
         let mut members = vec![(format!("c{}", id % 7), json!("x"))];
-        if id % 3 == 0 {
+        if id.is_multiple_of(3) {
             members.extend([
                 ("b".to_owned(), json!(id.to_string())),
                 ("a".to_owned(), json!(format!("{{\"n\":[{id}]}}"))),
             ]);
         }
-        if id % 5 == 0 {
+        if id.is_multiple_of(5) {
             members.push(("own".to_owned(), json!(1.5)));
         }
         Value::Object(members.into_iter().collect())
