@@ -47,7 +47,11 @@ pub(super) fn explain(
             .map(|source| (source, Fit::of(source, records, &format.file_name)))
             .partition(|(source, _)| source.name == chosen.name);
         for (source, fit) in own {
-            reasons.push(format!("source {}: {}", source.name, fit.chosen(records.len())));
+            let reason = match &format.messages_in {
+                Some(wrapped) => format!("the records hold its messages in the field {}", wrapped.path),
+                None => fit.chosen(records.len()),
+            };
+            reasons.push(format!("source {}: {reason}", source.name));
         }
         let mut close: Vec<_> = others.into_iter().filter(|(_, fit)| fit.fields_found > 0).collect();
         close.sort_by_key(|(_, fit)| (fit.lacks.len(), std::cmp::Reverse(fit.fields_found)));
