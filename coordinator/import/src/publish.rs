@@ -36,8 +36,10 @@ const CONCURRENT_MARKERS: usize = 16;
 const CONCURRENT_PUTS: usize = 4;
 /// How long to wait for an earlier import of the same content before it counts as dead.
 const OTHER_IMPORT_WAIT: Duration = Duration::from_secs(3);
-/// Bytes of rejects per read.
-const REJECT_READ_BYTES: usize = 1 << 20;
+/// Bytes per read of what is uploaded in parts.
+const READ_BYTES: usize = 1 << 20;
+/// Largest file that is uploaded in one piece.
+const PIECE_BYTES: u64 = 8 << 20;
 
 /// The contents of inputs, as markers name them.
 pub(super) fn contents(inputs: &[(Input, Result<()>)]) -> Vec<&str> {
@@ -172,7 +174,7 @@ pub(super) async fn publish(
     let put = async {
         put_files(lake, staged, &targets).await?;
         if let Some(file) = &reject_file {
-            put_rejects(lake, &reject_path, file).await?;
+            put_in_parts(lake, &reject_path, file).await?;
         }
         let puts = markers.iter().map(|marker| lake.put(marker, Vec::new()));
         let puts: Vec<_> = puts.collect();
@@ -194,26 +196,36 @@ pub(super) async fn publish(
     }
 }
 
-/// Uploads the files. Returns an error only when no upload is running any more.
+/// Uploads the files: small ones at the same time, and large ones one after the other. Returns an error only when no upload is
+/// running any more.
 async fn put_files(lake: &Location, staged: &[Staged], targets: &[Path]) -> Result<()> {
-    let puts = staged.iter().zip(targets).map(|(file, target)| async move {
+    let (small, large): (Vec<_>, Vec<_>) =
+        staged.iter().zip(targets).partition(|(file, _)| file.bytes <= PIECE_BYTES);
+    let puts = small.into_iter().map(|(file, target)| async move {
         let bytes = fs::read(&file.path).map_err(Error::io(format!("reading {}", file.path.display())))?;
         lake.put(target, bytes).await
     });
     let put: Vec<Result<()>> = futures::stream::iter(puts).buffer_unordered(CONCURRENT_PUTS).collect().await;
-    put.into_iter().collect()
+    put.into_iter().collect::<Result<()>>()?;
+    for (file, target) in large {
+        let content =
+            File::open(&file.path).map_err(Error::io(format!("opening {}", file.path.display())))?;
+        put_in_parts(lake, target, &content).await?;
+    }
+    Ok(())
 }
 
-/// Uploads the rejects in parts, so that they need not fit in memory.
-async fn put_rejects(lake: &Location, path: &Path, rejects: &File) -> Result<()> {
+/// Uploads a file in parts, so that it need not fit in memory.
+async fn put_in_parts(lake: &Location, path: &Path, file: &File) -> Result<()> {
     let failed = |error: io::Error| match error.downcast::<StoreError>() {
         Ok(failure) => Error::writing(&path)(failure),
         Err(error) => Error::io(format!("writing {path}"))(error),
     };
     with_retries(|| async {
-        let mut source = rejects.try_clone().map_err(Error::io("reading rejects"))?;
-        source.rewind().map_err(Error::io("reading rejects"))?;
-        let mut source = BufReader::with_capacity(REJECT_READ_BYTES, tokio::fs::File::from_std(source));
+        let reading = || Error::io(format!("reading what becomes {path}"));
+        let mut source = file.try_clone().map_err(reading())?;
+        source.rewind().map_err(reading())?;
+        let mut source = BufReader::with_capacity(READ_BYTES, tokio::fs::File::from_std(source));
         let mut target =
             BufWriter::new(Arc::clone(lake.store()), path.clone()).with_max_concurrency(CONCURRENT_PUTS);
         if let Err(error) = tokio::io::copy_buf(&mut source, &mut target).await {
