@@ -172,7 +172,8 @@ fn a_mistake_in_a_mapping_has_its_place() {
 #[test]
 fn additional_fields_survive_threads_merges_and_compaction() {
     let line = |id: usize| {
-        let extra = if id.is_multiple_of(3) { format!(",\"b\":{id},\"a\":{{\"n\":[{id}]}}") } else { String::new() };
+        let extra =
+            if id.is_multiple_of(3) { format!(",\"b\":{id},\"a\":{{\"n\":[{id}]}}") } else { String::new() };
         let own = if id.is_multiple_of(5) { ",\"AdditionalFields\":{\"own\":1.50}" } else { "" };
         format!(
             "{{\"TimeGenerated\":\"2026-01-05T08:00:00Z\",\"ExternalID\":\"{id:06}\",\"c{}\":\"x\"{extra}{own}}}\n",
