@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_detections::config::{Config, Effect, Watchlist, WatchlistIndex};
-use hindcast_detections::findings::{Finding, Severity};
+use hindcast_detections::findings::{Finding, NamedEntity, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::correlate::Prevalence;
@@ -57,7 +57,7 @@ impl<'a> Assessor<'a> {
     pub fn entities(&self, findings: &[Finding]) -> Vec<EntityRisk> {
         let mut naming: BTreeMap<(EntityKind, &str), (&Entity, Vec<&Finding>)> = BTreeMap::new();
         for finding in findings {
-            for entity in &finding.entities {
+            for NamedEntity { entity, .. } in &finding.entities {
                 let named = naming.entry((entity.kind, &entity.name)).or_insert((entity, Vec::new()));
                 // The fullest form of a name is shown.
                 named.0 = named.0.max(entity);
@@ -123,8 +123,12 @@ impl<'a> Assessor<'a> {
         -weight * (1.0 - probability).ln()
     }
 
-    /// 1 for an address that one source contacts, 0 for one that all sources contact.
-    fn rarity(&self, entity: &Entity) -> f64 {
+    /// 1 for an address that one source contacts, 0 for one that all sources contact. How many sources contact an address that itself
+    /// acts says nothing about what it does, so its rarity is 1.
+    fn rarity(&self, entity: &NamedEntity) -> f64 {
+        if !entity.is_contacted() {
+            return 1.0;
+        }
         let Some(sources) = self.prevalence.of(entity) else { return 1.0 };
         let others = sources.saturating_sub(1) as f64;
         let all_others =

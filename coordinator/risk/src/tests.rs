@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::days::DaySpan;
 use super::*;
-use crate::test_finding;
+use crate::test_finding::{self, contacted};
 
 const ANALYSES: [(&str, &str); 4] = [
     ("compression_staging", "T1560.001"),
@@ -28,7 +28,7 @@ fn finding(index: usize, (analysis, severity, confidence, address): (usize, usiz
         severity: SEVERITIES[severity],
         confidence,
         stage: KillChainPhase::Staging,
-        entities: Entity::of(EntityKind::Ip, &format!("192.0.2.{address}")).into_iter().collect(),
+        entities: contacted(EntityKind::Ip, &format!("192.0.2.{address}")).into_iter().collect(),
         techniques: vec![technique(shown, "")],
         ..test_finding::finding(format!("finding {index:03}"), "2026-01-01T10:00:00Z")
     }
@@ -100,8 +100,8 @@ proptest! {
         let all = findings(&parts);
         let entity = all[0].entities.first().unwrap();
         let own: Vec<Finding> = all.iter().filter(|finding| finding.entities.contains(entity)).cloned().collect();
-        let among_all = assessor.entities(&all).into_iter().find(|risk| risk.entity == *entity).unwrap();
-        let alone = assessor.entities(&own).into_iter().find(|risk| risk.entity == *entity).unwrap();
+        let among_all = assessor.entities(&all).into_iter().find(|risk| risk.entity == entity.entity).unwrap();
+        let alone = assessor.entities(&own).into_iter().find(|risk| risk.entity == entity.entity).unwrap();
         prop_assert_eq!(among_all.risk, alone.risk);
     }
 }

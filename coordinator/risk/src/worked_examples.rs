@@ -7,6 +7,7 @@ use hindcast_detections::config::Layer;
 use super::days::DaySpan;
 use super::tests::{config, findings};
 use super::*;
+use crate::test_finding::{acting, contacted};
 
 const HIGH: usize = 2;
 
@@ -123,10 +124,19 @@ fn rarity_is_linear_in_the_number_of_sources() {
 #[test]
 fn the_most_common_of_several_addresses_counts() {
     let mut finding = findings(&[(0, HIGH, 80, 1)]);
-    finding[0].entities.extend(Entity::of(EntityKind::Ip, "192.0.2.2"));
+    finding[0].entities.extend(contacted(EntityKind::Ip, "192.0.2.2"));
     let sources = [("192.0.2.1".to_owned(), 1), ("192.0.2.2".to_owned(), 5)];
     let prevalence = Prevalence { sources: sources.into(), total: 21 };
     assert_eq!(assess_all(&finding, &config(), &prevalence).score, 45);
+}
+
+/// What a busy server does itself counts as much as what a workstation does.
+#[test]
+fn how_many_sources_contact_an_address_that_acts_does_not_matter() {
+    let mut finding = findings(&[(0, HIGH, 80, 1)]);
+    finding[0].entities = acting(EntityKind::Ip, "192.0.2.1").into_iter().collect();
+    let prevalence = Prevalence { sources: [("192.0.2.1".to_owned(), 40)].into(), total: 40 };
+    assert_eq!(assess_all(&finding, &config(), &prevalence).score, 56);
 }
 
 #[test]
@@ -200,8 +210,8 @@ fn a_run_of_days_is_one_entry_with_its_own_score() {
 fn entities_are_ordered_by_risk_and_have_the_fullest_name() {
     let (config, prevalence) = (config(), Prevalence::default());
     let mut list = findings(&[(0, HIGH, 80, 1), (1, 3, 100, 2), (2, 0, 100, 1)]);
-    list[0].entities.extend(Entity::of(EntityKind::Device, "ws-1"));
-    list[2].entities.extend(Entity::of(EntityKind::Device, "WS-1.corp.example"));
+    list[0].entities.extend(acting(EntityKind::Device, "ws-1"));
+    list[2].entities.extend(acting(EntityKind::Device, "WS-1.corp.example"));
     let entities = Assessor::new(&config, &prevalence).entities(&list);
     // 192.0.2.1 and ws-1 have the same two findings: 100 * (1 - 0.44 * 0.85) = 62.6.
     let scores: Vec<_> = entities.iter().map(|risk| (risk.entity.name.as_str(), risk.risk.score)).collect();

@@ -28,7 +28,7 @@ pub(super) async fn add_roots(
         return Ok(());
     }
     for findings in findings.chunks_mut(FINDINGS_AT_ONCE) {
-        let named = findings.iter().flat_map(|finding| finding.entities.iter().cloned());
+        let named = findings.iter().flat_map(|finding| finding.entities.iter().map(|named| named.entity.clone()));
         let wanted: Vec<Entity> = named.collect::<BTreeSet<_>>().into_iter().collect();
         let rollups = findings.iter().flat_map(|finding| rollups_of(plan.detections, finding)).collect();
         let names = merger.names(&wanted, &rollups).await?;

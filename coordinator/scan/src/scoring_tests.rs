@@ -26,7 +26,7 @@ fn finding(id: &str, rows: u64) -> Finding {
         confidence: 80,
         last_seen: Some("2026-03-01T11:00:00Z".into()),
         rows,
-        entities: Entity::of(EntityKind::Ip, "10.0.0.1").into_iter().collect(),
+        entities: Entity::of(EntityKind::Ip, "10.0.0.1").into_iter().map(Into::into).collect(),
         ..test_finding::finding(id, "2026-03-01T10:00:00Z")
     }
 }

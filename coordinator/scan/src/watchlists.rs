@@ -91,7 +91,7 @@ mod tests {
         Finding {
             analysis: analysis.into(),
             rows: 3,
-            entities: Entity::of(EntityKind::Ip, address).into_iter().collect(),
+            entities: Entity::of(EntityKind::Ip, address).into_iter().map(Into::into).collect(),
             explanation: "as found".into(),
             ..test_finding::finding(format!("{analysis} {address}"), "2026-01-01T10:00:00Z")
         }

@@ -5,6 +5,7 @@ mod attack;
 mod beacon_score;
 pub mod definition;
 mod explanation;
+mod named_entity;
 mod prevalence;
 mod row;
 mod rule;
@@ -14,7 +15,7 @@ mod rule_tests;
 mod tests;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use assess::RowAssessor;
 pub use attack::{ATTACK_VERSION, Tactic};
 pub use beacon_score::BeaconScore;
 pub use explanation::Explanation;
+pub use named_entity::NamedEntity;
 pub use prevalence::{Prevalence, candidate_entities, finding_entities, wanted_rows};
 pub use row::Row;
 pub use rule::{EntityColumn, FindingRule, KillChainPhase, Period, Role, Severity, Technique, technique};
@@ -58,7 +60,7 @@ pub struct Finding {
     /// Its phase of the kill chain.
     pub stage: KillChainPhase,
     /// The entities involved.
-    pub entities: BTreeSet<Entity>,
+    pub entities: BTreeSet<NamedEntity>,
     /// ATT&CK techniques, the most significant first.
     pub techniques: Vec<Technique>,
     /// A sentence about what was observed.
@@ -89,7 +91,7 @@ pub fn findings_of(analysis: &Analysis, rows: &RecordBatch, config: &Config) -> 
     let Some(rule) = &analysis.finding else { return Ok(Vec::new()) };
     let assessment = RowAssessor::new(rule, analysis, &rows.schema(), config)?.of(rows)?;
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut group_of_key: HashMap<(BTreeSet<Entity>, Option<i64>), usize> = HashMap::new();
+    let mut group_of_key: HashMap<(BTreeSet<NamedEntity>, Option<i64>), usize> = HashMap::new();
     for index in (0..rows.num_rows()).filter(|index| assessment.is_finding[*index]) {
         let row = Row::new(rows, index);
         let strength = (assessment.severity[index], assessment.confidence[index]);
@@ -106,15 +108,20 @@ pub fn findings_of(analysis: &Analysis, rows: &RecordBatch, config: &Config) -> 
     groups.iter().map(|group| group.finding(analysis, rule)).collect()
 }
 
-/// The entities that a row names, with canonical names.
-pub(crate) fn entities_of(rule: &FindingRule, row: &Row<'_>) -> BTreeSet<Entity> {
-    let named = rule.entities.iter();
-    named.filter_map(|entity| Entity::of(entity.kind, row.text(&entity.column)?)).collect()
+/// The entities that a row names, with canonical names. An entity that two columns name has the role of the first.
+pub(crate) fn entities_of(rule: &FindingRule, row: &Row<'_>) -> BTreeSet<NamedEntity> {
+    let mut named: BTreeMap<Entity, Role> = BTreeMap::new();
+    for column in &rule.entities {
+        if let Some(entity) = row.text(&column.column).and_then(|text| Entity::of(column.kind, text)) {
+            named.entry(entity).or_insert(column.role);
+        }
+    }
+    named.into_iter().map(|(entity, role)| NamedEntity { entity, role: Some(role) }).collect()
 }
 
 /// Rows that are one finding: the same entities in the same period.
 struct Group<'a> {
-    entities: BTreeSet<Entity>,
+    entities: BTreeSet<NamedEntity>,
     strongest: Row<'a>,
     strength: (Severity, u8),
     rows: u64,
@@ -128,7 +135,7 @@ impl<'a> Group<'a> {
         rule: &FindingRule,
         row: Row<'a>,
         strength: (Severity, u8),
-        entities: BTreeSet<Entity>,
+        entities: BTreeSet<NamedEntity>,
         period_us: Option<i64>,
     ) -> Self {
         Self {
@@ -188,7 +195,7 @@ fn period_start(rule: &FindingRule, row: &Row<'_>) -> Option<i64> {
     row.micros(instant).map(|micros| micros.div_euclid(length_us) * length_us)
 }
 
-fn finding_id(analysis: &str, entities: &BTreeSet<Entity>, period_us: Option<i64>) -> String {
+fn finding_id(analysis: &str, entities: &BTreeSet<NamedEntity>, period_us: Option<i64>) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(analysis.as_bytes());
     for entity in entities {

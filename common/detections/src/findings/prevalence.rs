@@ -62,7 +62,7 @@ impl Prevalence {
 /// The entities of rows that still need the last step of their analysis: each row may become a finding.
 pub fn candidate_entities(rule: &FindingRule, rows: &RecordBatch) -> BTreeSet<(EntityKind, String)> {
     let entities = (0..rows.num_rows()).flat_map(|index| entities_of(rule, &Row::new(rows, index)));
-    entities.map(|entity| (entity.kind, entity.name)).collect()
+    entities.map(|named| (named.entity.kind, named.entity.name)).collect()
 }
 
 /// The entities of findings.

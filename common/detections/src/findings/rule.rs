@@ -60,7 +60,7 @@ pub struct EntityColumn {
 }
 
 /// The role of an entity in a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Where it came from: a device or an address.
@@ -82,6 +82,12 @@ impl Role {
             Role::Destination => "destination",
             Role::Target => "target",
         }
+    }
+
+    /// Whether others choose to talk to it. Only how many do so can make it less suspicious: an outsider has no influence on how busy a
+    /// source is.
+    pub fn is_contacted(self) -> bool {
+        matches!(self, Role::Destination | Role::Target)
     }
 }
 

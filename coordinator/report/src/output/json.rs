@@ -36,7 +36,7 @@ pub(super) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
 
 /// The entities of one kind that a finding names.
 pub(super) fn of_kind(finding: &Finding, kind: EntityKind) -> impl Iterator<Item = &Entity> {
-    finding.entities.iter().filter(move |entity| entity.kind == kind)
+    finding.entities.iter().map(|named| &named.entity).filter(move |entity| entity.kind == kind)
 }
 
 /// The full name, or the canonical name of an entity without one.

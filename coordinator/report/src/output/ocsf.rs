@@ -42,7 +42,7 @@ pub(super) fn detection_finding(finding: &Finding, version: &str) -> Value {
         "metadata": metadata(&finding.id, version),
         "finding_info": finding_info(finding),
         "evidences": [{ "data": finding.evidence }],
-        "observables": finding.entities.iter().map(observable).collect::<Vec<_>>(),
+        "observables": finding.entities.iter().map(|named| observable(named)).collect::<Vec<_>>(),
         "unmapped": (!finding.roots.is_empty()).then(|| json!({ "roots": finding.roots })),
     }))
 }

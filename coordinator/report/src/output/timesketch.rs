@@ -60,7 +60,7 @@ fn finding_event(finding: &Finding, risk: u64) -> Value {
         "rows": finding.rows,
         "evidence": finding.evidence.to_string(),
     });
-    put_names(&mut event, finding.entities.iter());
+    put_names(&mut event, finding.entities.iter().map(|named| &named.entity));
     put_roots(&mut event, &finding.roots);
     event
 }

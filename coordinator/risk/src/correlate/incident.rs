@@ -119,7 +119,7 @@ pub fn incidents_of(
     config: &Config,
 ) -> (Vec<Incident>, Vec<Hub>) {
     let placed: Vec<Placed<'_>> = findings.iter().filter_map(Placed::of).collect();
-    let named = placed.iter().flat_map(|place| &place.finding.entities);
+    let named = placed.iter().flat_map(|place| &place.finding.entities).map(|named| &named.entity);
     let keys =
         EntityKeys::of(named.chain(relations.iter().flat_map(|relation| [&relation.hub, &relation.other])));
     let hubs = Hubs::of(&placed, relations, prevalence, &keys, config.incidents.max_shared);
@@ -185,7 +185,7 @@ fn incident(
         suites,
         tactics,
         stages: findings.iter().map(|finding| finding.stage).collect(),
-        entities: findings.iter().flat_map(|finding| finding.entities.iter().cloned()).collect(),
+        entities: findings.iter().flat_map(|finding| &finding.entities).map(|named| named.entity.clone()).collect(),
         relations: in_order(links),
         findings: chain.iter().map(|index| id_of(index).to_owned()).collect(),
         roots: findings.iter().flat_map(|finding| finding.roots.iter().cloned()).collect(),

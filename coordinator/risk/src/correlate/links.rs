@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::time::{MICROS_PER_DAY, parse_time_us};
-use hindcast_detections::findings::Finding;
+use hindcast_detections::findings::{Finding, NamedEntity};
 
 use super::incident::{Hub, Relation};
 use super::{EntityRelation, Prevalence};
@@ -80,7 +80,13 @@ impl EntityKeys {
 }
 
 /// Addresses and accounts that are too common to relate findings.
-pub(super) struct Hubs(BTreeMap<Key, (Entity, u64)>);
+pub(super) struct Hubs {
+    /// Related to too many others by rows, with their number.
+    related: BTreeMap<Key, (Entity, u64)>,
+    /// Contacted by too many sources, with their number. They are common only as destinations: what a busy server does itself is as
+    /// specific as what a workstation does.
+    contacted: BTreeMap<Key, (Entity, u64)>,
+}
 
 impl Hubs {
     pub(super) fn of(
@@ -90,28 +96,36 @@ impl Hubs {
         keys: &EntityKeys,
         max_shared: u64,
     ) -> Self {
-        let mut hubs: BTreeMap<Key, (Entity, u64)> = BTreeMap::new();
-        let mut note = |entity: &Entity, degree: u64| {
+        let mut hubs = Self { related: BTreeMap::new(), contacted: BTreeMap::new() };
+        let note = |noted: &mut BTreeMap<Key, (Entity, u64)>, entity: &Entity, degree: u64| {
             if degree > max_shared {
-                let known = hubs.entry(keys.key(entity)).or_insert_with(|| (entity.clone(), degree));
+                let known = noted.entry(keys.key(entity)).or_insert_with(|| (entity.clone(), degree));
                 known.1 = known.1.max(degree);
                 keep_fuller(&mut known.0, entity);
             }
         };
-        relations.iter().for_each(|relation| note(&relation.hub, relation.degree));
-        for entity in placed.iter().flat_map(|place| &place.finding.entities) {
-            note(entity, prevalence.of(entity).unwrap_or_default());
+        relations.iter().for_each(|relation| note(&mut hubs.related, &relation.hub, relation.degree));
+        for named in placed.iter().flat_map(|place| &place.finding.entities) {
+            if named.is_contacted() {
+                note(&mut hubs.contacted, named, prevalence.of(named).unwrap_or_default());
+            }
         }
-        Self(hubs)
+        hubs
     }
 
-    fn has(&self, key: &Key) -> bool {
-        self.0.contains_key(key)
+    /// Whether a finding that names the entity of `key` names a hub.
+    fn has(&self, named: &NamedEntity, key: &Key) -> bool {
+        self.related.contains_key(key) || (named.is_contacted() && self.contacted.contains_key(key))
+    }
+
+    /// Whether the entity of `key` is a hub in any role.
+    fn has_in_any_role(&self, key: &Key) -> bool {
+        self.related.contains_key(key) || self.contacted.contains_key(key)
     }
 
     /// Whether a finding names a hub.
     pub(super) fn are_named_by(&self, place: &Placed<'_>, keys: &EntityKeys) -> bool {
-        place.finding.entities.iter().any(|entity| self.has(&keys.key(entity)))
+        place.finding.entities.iter().any(|entity| self.has(entity, &keys.key(entity)))
     }
 
     /// The hubs that several findings name, with the number of findings.
@@ -124,7 +138,13 @@ impl Hubs {
             let findings = named.get(key).copied().filter(|count| *count > 1)?;
             Some(Hub { entity: entity.clone(), degree: *degree, findings })
         };
-        self.0.iter().filter_map(hub).collect()
+        let mut hubs = self.related.clone();
+        for (key, (entity, degree)) in &self.contacted {
+            let known = hubs.entry(key.clone()).or_insert_with(|| (entity.clone(), *degree));
+            known.1 = known.1.max(*degree);
+            keep_fuller(&mut known.0, entity);
+        }
+        hubs.iter().filter_map(hub).collect()
     }
 }
 
@@ -140,8 +160,8 @@ pub(super) fn by_shared_entity(
         for entity in &place.finding.entities {
             let key = keys.key(entity);
             // A storage host or its URL is used by many; the sender relates findings.
-            if entity.kind != EntityKind::Url && !hubs.has(&key) {
-                let named = by_entity.entry(key).or_insert_with(|| (entity.clone(), Vec::new()));
+            if entity.kind != EntityKind::Url && !hubs.has(entity, &key) {
+                let named = by_entity.entry(key).or_insert_with(|| (entity.entity.clone(), Vec::new()));
                 keep_fuller(&mut named.0, entity);
                 named.1.push(index);
             }
@@ -192,7 +212,7 @@ pub(super) fn by_rows_of_a_day(
     let mut by_hub: BTreeMap<(i64, Key), Vec<&EntityRelation>> = BTreeMap::new();
     for relation in relations {
         let key = keys.key(&relation.hub);
-        if !hubs.has(&key) && !hubs.has(&keys.key(&relation.other)) {
+        if !hubs.has_in_any_role(&key) && !hubs.has_in_any_role(&keys.key(&relation.other)) {
             by_hub.entry((relation.day, key)).or_default().push(relation);
         }
     }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Assessor;
-use crate::test_finding;
+use crate::test_finding::{self, contacted};
 
 pub(super) const DEVICE: EntityKind = EntityKind::Device;
 pub(super) const USER: EntityKind = EntityKind::User;
@@ -29,7 +29,7 @@ pub(super) fn finding(id: &str, stage: KillChainPhase, time: &str, named: &[(Ent
         analysis: format!("{stage:?}"),
         suite,
         stage,
-        entities: named.iter().filter_map(|(kind, name)| Entity::of(*kind, name)).collect(),
+        entities: named.iter().filter_map(|(kind, name)| contacted(*kind, name)).collect(),
         techniques: vec![technique(shown, "")],
         ..test_finding::finding(id, time)
     }

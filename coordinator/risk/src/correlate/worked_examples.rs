@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use hindcast_base::entities::EntityKind;
 use hindcast_detections::analyses::Suite;
-use hindcast_detections::findings::{Finding, KillChainPhase, Severity, Tactic};
+use hindcast_detections::findings::{Finding, KillChainPhase, NamedEntity, Severity, Tactic};
 use serde_json::json;
 
 use super::groups::Groups;
 use super::tests::{DEVICE, IP, USER, finding, incidents, of, relation};
 use super::*;
+use crate::test_finding::{acting, contacted};
 use crate::{Level, RiskSource};
 
 const STAGING: KillChainPhase = KillChainPhase::Staging;
@@ -75,7 +76,7 @@ fn a_finding_without_a_time_is_in_no_incident() {
 fn a_url_relates_nothing_and_a_storage_account_does() {
     let shared = |kind: EntityKind, name: &str| {
         let mut findings = on_two_devices();
-        findings.iter_mut().for_each(|finding| finding.entities.extend(Entity::of(kind, name)));
+        findings.iter_mut().for_each(|finding| finding.entities.extend(contacted(kind, name)));
         of(&findings, &[]).len()
     };
     assert_eq!(shared(EntityKind::Url, "https://files.example/upload"), 0);
@@ -97,7 +98,7 @@ fn a_name_with_more_than_five_relations_on_a_day_is_a_hub() {
 fn a_hub_is_listed_with_its_largest_degree_if_several_findings_name_it() {
     let proxy = (IP, "10.0.0.254");
     let mut findings = on_two_devices();
-    findings.iter_mut().for_each(|finding| finding.entities.extend(Entity::of(proxy.0, proxy.1)));
+    findings.iter_mut().for_each(|finding| finding.entities.extend(contacted(proxy.0, proxy.1)));
     let relations = [("2026-01-01", 40), ("2026-01-02", 90)]
         .map(|(date, degree)| relation(date, proxy, (DEVICE, "c"), degree));
     let (found, hubs) = incidents(&findings, &relations, &Prevalence::default());
@@ -106,6 +107,20 @@ fn a_hub_is_listed_with_its_largest_degree_if_several_findings_name_it() {
     // Only one finding names it: it is not listed.
     findings[1].entities.retain(|entity| entity.kind != IP);
     assert!(incidents(&findings, &relations, &Prevalence::default()).1.is_empty());
+}
+
+/// A domain controller to which 40 hosts talk: what it does itself relates findings, that others talk to it does not.
+#[test]
+fn an_address_is_a_hub_only_as_a_destination() {
+    let controller = (IP, "10.0.0.5");
+    let prevalence = Prevalence { sources: [("10.0.0.5".to_owned(), 40)].into(), total: 50 };
+    let through = |role: fn(EntityKind, &str) -> Option<NamedEntity>| {
+        let mut findings = on_two_devices();
+        findings.iter_mut().for_each(|finding| finding.entities.extend(role(controller.0, controller.1)));
+        let (found, hubs) = incidents(&findings, &[], &prevalence);
+        (found.len(), hubs.len())
+    };
+    assert_eq!((through(acting), through(contacted)), ((1, 0), (0, 1)));
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn row(finding: &Finding, has_guide: bool) -> FindingRow {
         title: finding.title.clone(),
         analysis: finding.analysis.clone(),
         explanation: format::text(&finding.explanation),
-        entities: finding.entities.iter().map(format::entity).collect(),
+        entities: finding.entities.iter().map(|named| format::entity(named)).collect(),
         techniques: techniques.join(", "),
         roots: format::roots(&finding.roots),
         evidence: evidence(finding),

@@ -139,7 +139,7 @@ fn card(incident: &Incident, source: &Source<'_>, charts: &mut Charts) -> Incide
 }
 
 fn step(finding: &Finding, points: &BTreeMap<&str, u64>) -> Step {
-    let entities: Vec<String> = finding.entities.iter().map(format::entity).collect();
+    let entities: Vec<String> = finding.entities.iter().map(|named| format::entity(named)).collect();
     Step {
         time: span(finding.first_seen.as_deref(), finding.last_seen.as_deref()),
         phase: finding.stage.name(),
