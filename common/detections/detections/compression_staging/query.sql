@@ -1,4 +1,4 @@
--- Each process, with each archive that was staged on its device around that time, or with null.
+-- Each process, with each archive that was staged on its device around that time, or with null; and what makes it more than packing.
 SELECT device_name,
        account_name,
        command_line,
@@ -6,9 +6,26 @@ SELECT device_name,
        parent_file_name,
        staged_file_name,
        staged_folder_path,
-       staged_file_timestamp
+       staged_file_timestamp,
+       CAST(staged_file_name IS NOT NULL AS BIGINT) + _password + _source + _pipe + _deleted AS _signs,
+       concat(
+           CASE WHEN _password = 1 THEN '; protected by a password' ELSE '' END,
+           CASE WHEN _source = 1 THEN '; reads folders of users or shares' ELSE '' END,
+           CASE WHEN _pipe = 1 THEN '; passed on to another host or a cipher' ELSE '' END,
+           CASE WHEN _deleted = 1 THEN '; an archive that it names was deleted afterwards' ELSE '' END
+       ) AS _reasons
 FROM (
-    SELECT *
+    SELECT *,
+           CAST(matches(command_line, $password_patterns) IS TRUE AS BIGINT) AS _password,
+           CAST(matches(command_line, $source_patterns) IS TRUE AS BIGINT) AS _source,
+           CAST(matches(command_line, $pipe_patterns) IS TRUE AS BIGINT) AS _pipe,
+           CAST(EXISTS (
+               SELECT 1
+               FROM deleted_archives
+               WHERE deleted_device_name = device_name
+                 AND micros(deleted_timestamp) - micros("timestamp") BETWEEN 0 AND $deleted_within
+                 AND strpos(lower(command_line), lower(deleted_file_name)) > 0
+           ) AS BIGINT) AS _deleted
     FROM staging_processes
     WHERE matches(command_line, $allowed_commands) IS NOT TRUE
       AND equals_any(account_name, $allowed_accounts) IS NOT TRUE
