@@ -16,6 +16,8 @@ const OCTAVES_NOT_ALIKE: f64 = 2.0;
 /// not a poll at all. RITA's first versions scored smallness in a similar way, up to 8 KiB in total.
 const OCTAVES_OF_POLL: f64 = 13.0;
 const OCTAVES_OF_TRANSFER: f64 = 20.0;
+/// Beats that count as half of full persistence: half an hour of one per minute.
+const BEATS_OF_HALF: f64 = 30.0;
 /// A network with fewer sources is too small for prevalence to be meaningful: it is treated as if it had this many.
 const MIN_SOURCES: f64 = 20.0;
 
@@ -44,18 +46,26 @@ pub(crate) fn beacon_size_score(
     when(is_known, round_half_up(alike * small, 4)).end()
 }
 
-/// The combined score of a pair, before prevalence: `√timing · (1 + context) / 2 · service`, where `context` is the mean of size
-/// and coverage, as far as they are known.
+/// The combined score of a pair, before prevalence: `√timing · (1 + context) / 2 · service`. `context` is the geometric mean of size
+/// and persistence, or persistence if no size is known; persistence is the larger of coverage and `beats / (beats + 30)`.
 ///
 /// Without timing, size and persistence never make a beacon; timing alone reaches half of the score. The root spreads the lower
 /// half of timing, where jitter and loss put beacons: at 50 % of both, a beacon's timing is a third, and that of chance nearly 0.
+/// A channel that is minutes old covers little of a day, so its number of beats counts as well. Polls are small and go on: one of
+/// both is not enough, which is why the mean is geometric.
 pub(crate) fn beacon_own_score(
     timing_score: Expr,
     size_score: Expr,
     coverage_score: Expr,
+    beats: Expr,
     service_factor: Expr,
 ) -> Expr {
-    let context = (coalesce(vec![size_score, coverage_score.clone()]) + coverage_score) / lit(2.0);
+    let beats = number(beats);
+    let many = beats.clone() / (beats + lit(BEATS_OF_HALF));
+    let persistence = greatest(vec![coverage_score, many]);
+    // Without a size, the root of the square is persistence itself.
+    let size = coalesce(vec![size_score, persistence.clone()]);
+    let context = sqrt(size * persistence);
     sqrt(timing_score) * (lit(1.0) + context) / lit(2.0) * service_factor
 }
 
@@ -137,20 +147,26 @@ mod tests {
     }
 
     #[test]
-    fn timing_alone_reaches_half_and_an_unknown_size_counts_as_coverage() {
+    fn timing_alone_reaches_half_and_context_needs_both_size_and_persistence() {
         let column = |value: Option<f64>| Arc::new(Float64Array::from(vec![value])) as ArrayRef;
-        let score = |timing, size, coverage, factor| {
+        let score = |timing, size, coverage, beats, factor| {
             let columns = vec![
                 ("timing", column(timing)),
                 ("size", column(size)),
                 ("coverage", column(coverage)),
+                ("beats", Arc::new(Int64Array::from(vec![beats])) as ArrayRef),
                 ("factor", column(factor)),
             ];
-            let expr = beacon_own_score(ident("timing"), ident("size"), ident("coverage"), ident("factor"));
+            let [timing, size, coverage, beats, factor] =
+                ["timing", "size", "coverage", "beats", "factor"].map(ident);
+            let expr = beacon_own_score(timing, size, coverage, beats, factor);
             values(columns, expr).iter().next().flatten()
         };
-        assert_eq!(score(Some(1.0), Some(0.0), Some(0.0), Some(1.0)), Some(0.5));
-        assert_eq!(score(Some(1.0), None, Some(1.0), Some(0.5)), Some(0.5));
-        assert_eq!(score(None, Some(1.0), None, Some(1.0)), None);
+        assert_eq!(score(Some(1.0), Some(0.0), Some(1.0), 600, Some(1.0)), Some(0.5));
+        assert_eq!(score(Some(1.0), None, Some(1.0), 600, Some(0.5)), Some(0.5));
+        // 30 beats are half of full persistence, also if they cover less of a day.
+        assert_eq!(score(Some(1.0), Some(0.5), Some(0.02), 30, Some(1.0)), Some(0.75));
+        assert_eq!(score(Some(1.0), None, Some(0.02), 30, Some(1.0)), Some(0.75));
+        assert_eq!(score(None, Some(1.0), None, 600, Some(1.0)), None);
     }
 }

@@ -1,4 +1,5 @@
--- The more sources talk to a destination, the less its rhythm means. An unknown destination counts as rare.
+-- The more sources talk to a destination, the less its rhythm means, down to a quarter: a beacon may hide behind a destination of all.
+-- An unknown destination counts as rare.
 SELECT source_ip,
        destination_ip,
        sessions,
@@ -11,7 +12,7 @@ SELECT source_ip,
        coverage_score,
        prevalence_score,
        service_factor,
-       round_half_up(_own_score * coalesce(prevalence_score, 1.0), 4) AS score,
+       round_half_up(_own_score * greatest(coalesce(prevalence_score, 1.0), $common_factor), 4) AS score,
        destination_sources,
        destination_port,
        known_service,

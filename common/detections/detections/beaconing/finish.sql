@@ -9,7 +9,10 @@ SELECT source_ip,
        jitter,
        _first_seen,
        _last_seen,
-       round_half_up(_own_score * coalesce(beacon_prevalence(distinct_sources, total_sources), 1.0), 4) AS _score
+       round_half_up(
+           _own_score * greatest(coalesce(beacon_prevalence(distinct_sources, total_sources), 1.0), $common_factor),
+           4
+       ) AS _score
 FROM candidates
 LEFT JOIN (
     SELECT name, distinct_sources, total_sources

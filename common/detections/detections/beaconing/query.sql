@@ -10,7 +10,7 @@ SELECT source_ip,
        jitter,
        _first_seen,
        _last_seen,
-       beacon_own_score(timing_score, size_score, coverage_score, service_factor) AS _own_score
+       beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor) AS _own_score
 FROM (
     SELECT *, known_service_factor(destination_port, $known_services) AS service_factor
     FROM (
@@ -22,6 +22,7 @@ FROM (
                get_field(gaps, 'max_delta') AS max_delta,
                get_field(gaps, 'intervals') AS intervals,
                get_field(gaps, 'jitter') AS jitter,
+               get_field(rhythm, 'beats') AS beats,
                get_field(rhythm, 'timing_score') AS timing_score,
                get_field(rhythm, 'coverage_score') AS coverage_score,
                beacon_size_score(size_classes, size_class_squares, sessions) AS size_score,

@@ -24,7 +24,7 @@ pub struct RowAssessment {
     pub is_finding: Vec<bool>,
     /// Its severity; [`Severity::Low`] if it is not a finding.
     pub severity: Vec<Severity>,
-    /// The confidence in it, 0 to 100; 0 if it is not a finding.
+    /// The confidence in it, 1 to 100; 0 if it is not a finding.
     pub confidence: Vec<u8>,
 }
 
@@ -121,6 +121,8 @@ impl<'a> RowAssessor<'a> {
                 severity_of(text).map_err(|message| at_fault(&rule.severity, "severity", &message))?;
             assessment.confidence[place] = confidence_of(number)
                 .map_err(|message| at_fault(&rule.confidence, "confidence", &message))?;
+            // A row in which there is no confidence is a row of the table and nothing else.
+            assessment.is_finding[place] = assessment.confidence[place] > 0;
         }
         Ok(assessment)
     }

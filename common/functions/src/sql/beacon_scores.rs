@@ -28,6 +28,7 @@ pub(super) const FORMS: &[ShortForm] = &[
                 ("timing_score", "float"),
                 ("size_score", "float"),
                 ("coverage_score", "float"),
+                ("beats", "integer"),
                 ("service_factor", "float"),
             ],
             result: "float",
@@ -35,8 +36,9 @@ pub(super) const FORMS: &[ShortForm] = &[
                   formula.",
         },
         Expansion::OfAny(|arguments| {
-            let [timing, size, coverage, factor] = [0, 1, 2, 3].map(|place: usize| arguments[place].clone());
-            crate::beacon_own_score(timing, size, coverage, factor)
+            let [timing, size, coverage, beats, factor] =
+                [0, 1, 2, 3, 4].map(|place: usize| arguments[place].clone());
+            crate::beacon_own_score(timing, size, coverage, beats, factor)
         }),
     ),
     ShortForm::new(

@@ -170,6 +170,10 @@ fn incident(
     if suites.len() < 2 && tactics.len() < 2 {
         return None;
     }
+    // Low findings are worth knowing, not worth an incident: a periodic program and a small upload of one host are its daily work.
+    if specific.iter().all(|finding| finding.severity == Severity::Low) {
+        return None;
+    }
     let id_of = |index: &usize| placed[*index].finding.id.as_str();
     let first = members.iter().min_by_key(|index| (placed[**index].first_us, id_of(index)))?;
     let last = members.iter().max_by_key(|index| placed[**index].last_us)?;
