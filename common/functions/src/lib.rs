@@ -23,6 +23,7 @@ pub mod sql;
 mod text;
 mod text_test;
 mod trailing;
+mod transfer_score;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
 use arrow::datatypes::Int64Type;
@@ -50,6 +51,7 @@ use rounding::round_half_up;
 use size_class::{CLASSES_PER_OCTAVE, size_class};
 pub use sorted_distinct::sorted_distinct;
 pub use text::as_texts;
+use transfer_score::transfer_score;
 
 /// Version of the functions' results, including the bucket of a key. Raise it whenever a result changes: it is part of the key of state.
 pub const FUNCTIONS_VERSION: u32 = 1;

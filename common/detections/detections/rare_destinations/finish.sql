@@ -9,6 +9,7 @@ SELECT source_ip,
        last_seen,
        source_destinations,
        total_sources,
+       transfer_score(bytes_sent, bytes_received, 1.0) AS _score,
        _outbound,
        _in_data_exfiltration
 FROM (

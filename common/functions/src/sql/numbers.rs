@@ -7,8 +7,8 @@ use datafusion::logical_expr::{Expr, cast, lit};
 use super::Documented;
 use super::literals::integer;
 use super::short_form::{Expansion, Gives, ShortForm};
+use crate::transfer_score::BYTES_PER_MEGABYTE;
 
-const BYTES_PER_MEGABYTE: f64 = 1_048_576.0;
 /// Most decimals: a float has no more that are significant.
 const MAX_DIGITS: i64 = 15;
 
@@ -44,6 +44,20 @@ pub(super) const FORMS: &[ShortForm] = &[
         Expansion::OfAny(|bytes| {
             let megabytes = cast(bytes[0].clone(), DataType::Float64) / lit(BYTES_PER_MEGABYTE);
             crate::round_half_up(megabytes, 2)
+        }),
+    ),
+    ShortForm::new(
+        Documented {
+            name: "transfer_score",
+            arguments: &[("sent", "number"), ("received", "number"), ("rarity", "float")],
+            result: "float",
+            doc: "How much a transfer looks like data that leaves, 0 to 1: rarity times 0.4 of the ratio of sent to received bytes, from 1 to \
+                  1,000, and 0.6 of the sent bytes, from 1 MB to 10 GB, both by their logarithms. The ratio counts a half if `received` is \
+                  null; `rarity` counts 1 if it is null.",
+        },
+        Expansion::OfAny(|arguments| {
+            let [sent, received, rarity] = [0, 1, 2].map(|place: usize| arguments[place].clone());
+            crate::transfer_score(sent, received, rarity)
         }),
     ),
     ShortForm::new(

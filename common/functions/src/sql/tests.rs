@@ -123,6 +123,7 @@ fn calls() -> Vec<(&'static str, Expr)> {
             crate::round_half_up(cast(number(), DataType::Float64) / lit(8.0), 1),
         ),
         ("megabytes(number)", crate::round_half_up(cast(number(), DataType::Float64) / lit(1_048_576.0), 2)),
+        ("transfer_score(number, number, 0.5)", crate::transfer_score(number(), number(), lit(0.5))),
         ("size_class(number)", crate::size_class(number())),
         ("only_where(number, flag)", crate::only_where(number(), ident("flag"))),
         ("beacon_gaps(seconds)", crate::beacon_gaps(ident("seconds"))),
