@@ -1,4 +1,4 @@
-//! Planted rows of `attack_timeline`: a source whose sessions the threat engine stops repeatedly.
+//! Planted `repeated_threats`: a source whose sessions the threat engine stops repeatedly.
 
 use super::super::truth::Attack;
 use super::sessions::session;
@@ -19,11 +19,11 @@ pub(super) fn plant(planner: &mut Planner) {
         let start = planner.moment_of_turn(turn as i64 * 2 + 3, 2 * HOUR_US);
         let mut attack = Attack::new(
             &format!("threats-{rows}-{activity}"),
-            "attack_timeline",
+            "repeated_threats",
             &format!("{rows} stopped sessions within 2 hours"),
             "T1071",
         )
-        .entity("source_ip", &source.address);
+        .entity("host", &source.address);
         for row in 0..rows {
             let destination = format!("203.0.113.{}", 40 + turn * 10 + row as usize % 3);
             let mut threat = session(start + planner.rng.between(0, 2 * HOUR_US), &source, &destination);

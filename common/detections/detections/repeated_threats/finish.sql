@@ -1,0 +1,22 @@
+-- A signature that many hosts trigger again and again is one of the network, not of a host.
+SELECT host,
+       activity,
+       threat,
+       events,
+       stopped_events,
+       peers,
+       first_seen,
+       last_seen,
+       hosts,
+       _outbound,
+       coalesce(beacon_prevalence(hosts, total_sources), 1.0) AS _rarity
+FROM (
+    SELECT *, count(*) OVER (PARTITION BY activity, threat) AS hosts
+    FROM candidates
+)
+LEFT JOIN (
+    SELECT name, total_sources
+    FROM prevalence
+    WHERE kind = 'ip'
+)
+  ON canonical_address(host) = name
