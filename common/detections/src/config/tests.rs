@@ -271,7 +271,7 @@ fn parameters_are_read_by_their_paths() {
     assert_eq!(config.texts("firewall.vendors"), ["Palo Alto Networks"]);
     assert_eq!(config.parameter("firewall.kind"), Some("DeviceEventClassID".into()));
     assert_eq!(config.parameter("firewall.outcome"), Some("SimplifiedDeviceAction".into()));
-    assert_eq!(config.texts("office365.user_types"), ["Regular"]);
+    assert_eq!(config.texts("office365.user_types"), ["Regular", "Admin"]);
     assert!(config.texts("network.private").contains(&"10.0.0.0/8".to_owned()));
     assert_eq!(config.integer("tables.AuditLogs.folder_slack_days"), 1);
     assert_eq!(config.parameter("dns_tunneling.max_average_bytes"), Some(9.0.into()));
