@@ -7,6 +7,8 @@ mod days;
 mod formula;
 mod run;
 #[cfg(test)]
+mod test_entities;
+#[cfg(test)]
 mod test_finding;
 
 use std::collections::{BTreeMap, BTreeSet};

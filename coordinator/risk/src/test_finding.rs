@@ -3,18 +3,7 @@
 use std::collections::BTreeSet;
 
 use hindcast_detections::analyses::Suite;
-use hindcast_base::entities::{Entity, EntityKind};
-use hindcast_detections::findings::{Finding, KillChainPhase, NamedEntity, Role, Severity};
-
-/// An entity that others contact.
-pub fn contacted(kind: EntityKind, name: &str) -> Option<NamedEntity> {
-    Some(NamedEntity { entity: Entity::of(kind, name)?, role: Some(Role::Destination) })
-}
-
-/// An entity that acts.
-pub fn acting(kind: EntityKind, name: &str) -> Option<NamedEntity> {
-    Some(NamedEntity { entity: Entity::of(kind, name)?, role: Some(Role::Source) })
-}
+use hindcast_detections::findings::{Finding, KillChainPhase, Severity};
 
 /// A finding of one row at `time` without entities and techniques.
 pub fn finding(id: impl Into<String>, time: &str) -> Finding {

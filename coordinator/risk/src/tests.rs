@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::days::DaySpan;
 use super::*;
-use crate::test_finding::{self, contacted};
+use crate::test_entities::contacted;
+use crate::test_finding;
 
 const ANALYSES: [(&str, &str); 4] = [
     ("compression_staging", "T1560.001"),

@@ -7,7 +7,7 @@ use hindcast_detections::config::Layer;
 use super::days::DaySpan;
 use super::tests::{config, findings};
 use super::*;
-use crate::test_finding::{acting, contacted};
+use crate::test_entities::{acting, contacted};
 
 const HIGH: usize = 2;
 

@@ -8,7 +8,7 @@ use hindcast_base::Result;
 use hindcast_base::entities::Entity;
 use hindcast_base::time::{date_of_us, parse_time_us};
 use hindcast_detections::Detections;
-use hindcast_detections::findings::Finding;
+use hindcast_detections::findings::{Finding, NamedEntity};
 use hindcast_engine::NamesByFile;
 
 use super::merge::Merger;
@@ -28,7 +28,8 @@ pub(super) async fn add_roots(
         return Ok(());
     }
     for findings in findings.chunks_mut(FINDINGS_AT_ONCE) {
-        let named = findings.iter().flat_map(|finding| finding.entities.iter().map(|named| named.entity.clone()));
+        let named =
+            findings.iter().flat_map(|finding| finding.entities.iter().map(|named| named.entity.clone()));
         let wanted: Vec<Entity> = named.collect::<BTreeSet<_>>().into_iter().collect();
         let rollups = findings.iter().flat_map(|finding| rollups_of(plan.detections, finding)).collect();
         let names = merger.names(&wanted, &rollups).await?;
@@ -89,7 +90,7 @@ impl<'a> Places<'a> {
     /// The roots of the rows that name as many of a finding's entities as any row of the same rollup does. If no row names one in
     /// the finding's form, those of all rows of its days.
     fn roots_of(&self, finding: &Finding, wanted: &[Entity], rollups: &BTreeSet<&str>) -> BTreeSet<String> {
-        let index_of = |entity: &Entity| Some(wanted.binary_search(entity).ok()? as u32);
+        let index_of = |named: &NamedEntity| Some(wanted.binary_search(&named.entity).ok()? as u32);
         let own: BTreeSet<u32> = finding.entities.iter().filter_map(index_of).collect();
         let days = days_of(finding);
         let is_meant = |place: &Place<'_>| rollups.contains(place.rollup) && overlaps(place.days, days);
@@ -171,7 +172,7 @@ mod tests {
 
     fn finding(names: &[usize], first: &str, last: &str) -> Finding {
         Finding {
-            entities: names.iter().map(|index| wanted()[*index].clone()).collect(),
+            entities: names.iter().map(|index| wanted()[*index].clone().into()).collect(),
             last_seen: Some(last.to_owned()),
             ..test_finding::finding("f", first)
         }

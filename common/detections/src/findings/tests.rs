@@ -82,7 +82,7 @@ fn rows_of_the_same_entities_and_hour_are_one_finding() {
     assert_eq!((strongest.analysis.as_str(), strongest.suite), ("egress_spikes", Suite::Exfiltration));
     assert_eq!(strongest.tactic(), Some(Tactic::Exfiltration));
 
-    let names: Vec<&Entity> = findings.iter().flat_map(|finding| &finding.entities).collect();
+    let names: Vec<&NamedEntity> = findings.iter().flat_map(|finding| &finding.entities).collect();
     assert!(names.iter().all(|entity| entity.name == "ws-1" && entity.kind == EntityKind::Device));
     assert_eq!(names[2].full_name, None);
 }

@@ -40,7 +40,8 @@ fn finding(value: Value) -> Finding {
 pub fn result() -> ScanResult {
     let findings = vec![staging(), beacon()];
     let window = json!({ "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z" });
-    let entities: Vec<_> = findings.iter().flat_map(|finding| &finding.entities).map(|named| &named.entity).collect();
+    let entities: Vec<_> =
+        findings.iter().flat_map(|finding| &finding.entities).map(|named| &named.entity).collect();
     let incident = json!({
         "id": "i-1", "score": 85, "level": "HIGH", "severity": "critical",
         "contributions": [

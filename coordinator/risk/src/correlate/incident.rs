@@ -189,7 +189,11 @@ fn incident(
         suites,
         tactics,
         stages: findings.iter().map(|finding| finding.stage).collect(),
-        entities: findings.iter().flat_map(|finding| &finding.entities).map(|named| named.entity.clone()).collect(),
+        entities: findings
+            .iter()
+            .flat_map(|finding| &finding.entities)
+            .map(|named| named.entity.clone())
+            .collect(),
         relations: in_order(links),
         findings: chain.iter().map(|index| id_of(index).to_owned()).collect(),
         roots: findings.iter().flat_map(|finding| finding.roots.iter().cloned()).collect(),

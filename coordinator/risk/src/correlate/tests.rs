@@ -11,7 +11,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Assessor;
-use crate::test_finding::{self, contacted};
+use crate::test_entities::contacted;
+use crate::test_finding;
 
 pub(super) const DEVICE: EntityKind = EntityKind::Device;
 pub(super) const USER: EntityKind = EntityKind::User;

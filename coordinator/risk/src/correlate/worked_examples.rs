@@ -10,7 +10,7 @@ use serde_json::json;
 use super::groups::Groups;
 use super::tests::{DEVICE, IP, USER, finding, incidents, of, relation};
 use super::*;
-use crate::test_finding::{acting, contacted};
+use crate::test_entities::{acting, contacted};
 use crate::{Level, RiskSource};
 
 const STAGING: KillChainPhase = KillChainPhase::Staging;
