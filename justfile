@@ -112,6 +112,13 @@ beacon-quality *arguments:
     test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)
     target/beacon-venv/bin/python benches/beacon_quality.py target/debug/hindcast {{arguments}}
 
+# What is found in the recorded attacks of this folder, its rank and what stands above it; and ranks beside published rules (docs/attack-quality.md)
+attack-quality samples *arguments:
+    cargo build --bin hindcast
+    test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)
+    target/beacon-venv/bin/python benches/attack_quality.py target/debug/hindcast {{samples}} {{arguments}}
+    target/beacon-venv/bin/python benches/attack_precision.py target/debug/hindcast {{samples}}
+
 # Opens every export of a demo lake's scan with a third-party reader
 exports-check *arguments:
     cargo build --bin hindcast
