@@ -285,7 +285,7 @@ mod tests {
             shown("compression_staging", "file_name_patterns"),
             r"`\.(?:zip\|7z\|rar\|tar\|gz\|bz2)$`"
         );
-        assert_eq!(shown("compression_staging", "command_patterns"), "5 values, see detection.toml");
+        assert_eq!(shown("compression_staging", "command_patterns"), "10 values, see detection.toml");
         assert_eq!(shown("beacon_scores", "known_services"), "9 values, see detection.toml");
     }
 
