@@ -11,6 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::domains;
 use super::text::{OfDictionary, as_texts};
 use hindcast_base::entities::{
     UserName, address_of, address_or_text_of, host_name, initiator_address_of, initiator_of,
@@ -51,6 +52,16 @@ pub(crate) fn initiator_address(text: Expr) -> Expr {
     Form::InitiatorAddress.call(text)
 }
 
+/// The registered domain of a host name, by the Public Suffix List; null if the name has none.
+pub(crate) fn registered_domain(text: Expr) -> Expr {
+    Form::RegisteredDomain.call(text)
+}
+
+/// What a host name has below its registered domain; null if there is nothing.
+pub(crate) fn subdomain(text: Expr) -> Expr {
+    Form::Subdomain.call(text)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Form {
     Address,
@@ -60,6 +71,8 @@ enum Form {
     Account,
     Initiator,
     InitiatorAddress,
+    RegisteredDomain,
+    Subdomain,
 }
 
 impl Form {
@@ -82,6 +95,8 @@ impl Form {
             Form::Account => named(text).map(|name| Cow::Owned(UserName::parse(&name).account.to_owned())),
             Form::Initiator => initiator_of(text),
             Form::InitiatorAddress => initiator_address_of(text).map(Cow::Owned),
+            Form::RegisteredDomain => domains::registered_domain(text).map(Cow::Owned),
+            Form::Subdomain => domains::subdomain(text).map(Cow::Owned),
         }
     }
 }
@@ -117,6 +132,8 @@ impl ScalarUDFImpl for NameForm {
             Form::Account => "account_name",
             Form::Initiator => "initiator",
             Form::InitiatorAddress => "initiator_address",
+            Form::RegisteredDomain => "registered_domain",
+            Form::Subdomain => "subdomain",
         }
     }
 
@@ -164,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    const FORMS: [Form; 7] = [
+    const FORMS: [Form; 9] = [
         Form::Address,
         Form::AddressOrText,
         Form::Host,
@@ -172,6 +189,8 @@ mod tests {
         Form::Account,
         Form::Initiator,
         Form::InitiatorAddress,
+        Form::RegisteredDomain,
+        Form::Subdomain,
     ];
 
     /// The names in a column; its rows are converted in two batches, as rows of one dictionary are.

@@ -17,6 +17,7 @@ mod beacons;
 mod literals;
 mod names;
 mod numbers;
+mod sets;
 mod short_form;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub use array_literals::ArrayLiterals;
 
+use super::distinct_texts::distinct_texts_function;
 use super::sorted_distinct::sorted_distinct_function;
 use short_form::ShortForm;
 
@@ -49,17 +51,33 @@ pub struct Documented {
     pub doc: &'static str,
 }
 
-const AGGREGATES: &[Documented] = &[Documented {
-    name: "sorted_distinct",
-    arguments: &[("values", "integer or array of integers")],
-    result: "array of integers",
-    doc: "Aggregate: the distinct numbers of a group, ascending; arrays are united. Nulls are left out.",
-}];
+const AGGREGATES: &[Documented] = &[
+    Documented {
+        name: "distinct_texts",
+        arguments: &[("values", "text or packed set")],
+        result: "packed set",
+        doc: "Aggregate: the distinct texts of a group, as hashes of which the 4,096 smallest are kept; sets are united. Nulls are left \
+              out. See `distinct_count`.",
+    },
+    Documented {
+        name: "sorted_distinct",
+        arguments: &[("values", "integer or array of integers")],
+        result: "array of integers",
+        doc: "Aggregate: the distinct numbers of a group, ascending; arrays are united. Nulls are left out.",
+    },
+];
 
 /// Every scalar function, in the order of [`documentation`].
 fn short_forms() -> impl Iterator<Item = &'static ShortForm> {
-    let all =
-        [text_tests::FORMS, names::FORMS, times::FORMS, numbers::FORMS, beacons::FORMS, beacon_scores::FORMS];
+    let all = [
+        text_tests::FORMS,
+        names::FORMS,
+        times::FORMS,
+        numbers::FORMS,
+        sets::FORMS,
+        beacons::FORMS,
+        beacon_scores::FORMS,
+    ];
     all.into_iter().flatten()
 }
 
@@ -70,7 +88,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 
 /// The aggregate functions that SQL can call in addition to DataFusion's.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    vec![Arc::new(sorted_distinct_function(1))]
+    vec![Arc::new(distinct_texts_function()), Arc::new(sorted_distinct_function(1))]
 }
 
 /// The window functions that SQL can call in addition to DataFusion's.

@@ -41,6 +41,25 @@ pub(super) const FORMS: &[ShortForm] = &[
         "The lower-cased account of a `<account>.blob.core.windows.net` URL or host; null for other text.",
         |text| crate::storage_account(text[0].clone()),
     ),
+    name(
+        "registered_domain",
+        "The part of a host name that somebody registered, lower-cased: one label below a suffix of the Public Suffix List, private \
+         suffixes (dynamic DNS, hosting, delivery networks) included. Null for addresses, and for names that no server on the Internet \
+         answers: without a dot, below a top-level domain that the list lacks (`.local`, `.lan`), and below `.arpa` and `.onion`.",
+        |text| crate::registered_domain(text[0].clone()),
+    ),
+    name(
+        "subdomain",
+        "What a host name has below its registered domain, lower-cased; null if there is nothing, or no such domain.",
+        |text| crate::subdomain(text[0].clone()),
+    ),
+    of_texts(
+        "json_text",
+        &[("json", "text"), ("key", "text")],
+        "The value of a key of a JSON object, as text; null if the text is no object with that key, or if its value is null, a list or \
+         an object.",
+        |texts| crate::json_text(texts[0].clone(), texts[1].clone()),
+    ),
     of_texts(
         "office_address",
         &[("client_ip_address", "text"), ("client_ip", "text")],
