@@ -5,6 +5,7 @@ mod beacon_rhythm;
 mod beacon_score;
 mod bucket;
 mod distinct_texts;
+mod dns_words;
 mod domains;
 mod external_address;
 mod floor_div;
@@ -51,7 +52,8 @@ use matches::matches;
 pub use measures::{Operation, measures};
 pub use names::{account_name, canonical_address};
 use names::{
-    address_or_text, canonical_host, initiator, initiator_address, lowered_name, registered_domain, subdomain,
+    address_or_text, canonical_host, initiator, initiator_address, lowered_name, record_type,
+    registered_domain, response_code, subdomain,
 };
 use one_of::is_one_of;
 use only_where::only_where;

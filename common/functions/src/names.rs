@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::domains;
+use super::{dns_words, domains};
 use super::text::{OfDictionary, as_texts};
 use hindcast_base::entities::{
     UserName, address_of, address_or_text_of, host_name, initiator_address_of, initiator_of,
@@ -62,6 +62,16 @@ pub(crate) fn subdomain(text: Expr) -> Expr {
     Form::Subdomain.call(text)
 }
 
+/// The name of a DNS record type that is a number or a name.
+pub(crate) fn record_type(text: Expr) -> Expr {
+    Form::RecordType.call(text)
+}
+
+/// The name of a DNS response code that is a number or a name.
+pub(crate) fn response_code(text: Expr) -> Expr {
+    Form::ResponseCode.call(text)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Form {
     Address,
@@ -73,6 +83,8 @@ enum Form {
     InitiatorAddress,
     RegisteredDomain,
     Subdomain,
+    RecordType,
+    ResponseCode,
 }
 
 impl Form {
@@ -97,6 +109,8 @@ impl Form {
             Form::InitiatorAddress => initiator_address_of(text).map(Cow::Owned),
             Form::RegisteredDomain => domains::registered_domain(text).map(Cow::Owned),
             Form::Subdomain => domains::subdomain(text).map(Cow::Owned),
+            Form::RecordType => dns_words::record_type(text),
+            Form::ResponseCode => dns_words::response_code(text),
         }
     }
 }
@@ -134,6 +148,8 @@ impl ScalarUDFImpl for NameForm {
             Form::InitiatorAddress => "initiator_address",
             Form::RegisteredDomain => "registered_domain",
             Form::Subdomain => "subdomain",
+            Form::RecordType => "record_type",
+            Form::ResponseCode => "response_code",
         }
     }
 
@@ -181,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    const FORMS: [Form; 9] = [
+    const FORMS: [Form; 11] = [
         Form::Address,
         Form::AddressOrText,
         Form::Host,
@@ -191,6 +207,8 @@ mod tests {
         Form::InitiatorAddress,
         Form::RegisteredDomain,
         Form::Subdomain,
+        Form::RecordType,
+        Form::ResponseCode,
     ];
 
     /// The names in a column; its rows are converted in two batches, as rows of one dictionary are.

@@ -63,6 +63,10 @@ fn meaning_of(rollup: &Rollup, name: &str) -> String {
         }
         MeasureKind::Min(column) => format!("minimum of {}", source_of(rollup, column)),
         MeasureKind::Max(column) => format!("maximum of {}", source_of(rollup, column)),
+        MeasureKind::Distinct(of) => {
+            format!("distinct {}, packed: see `distinct_count`", source_of(rollup, of))
+        }
+        MeasureKind::Samples(of) => format!("three of {} or fewer, one per line", source_of(rollup, of)),
         MeasureKind::Seconds { of, .. } => {
             format!("distinct {}, ascending, packed: see `beacon_gaps`", source_of(rollup, of))
         }

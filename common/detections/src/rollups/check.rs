@@ -41,6 +41,10 @@ impl Rollup {
     fn check_type(&self, measure: &Measure, all: &[Measure], schema: &DFSchema) -> Result<()> {
         let is_time = |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Microsecond, _));
         let is_whole = |kind: &DataType| *kind == DataType::Int64;
+        let is_text = |kind: &DataType| match kind {
+            DataType::Dictionary(_, values) => values.is_string(),
+            other => other.is_string(),
+        };
         let is_either = |kind: &DataType| is_time(kind) || is_whole(kind);
         let check = |of: &str, wanted: &str, is_wanted: &dyn Fn(&DataType) -> bool| -> Result<()> {
             let kind = schema.field_with_unqualified_name(of)?.data_type();
@@ -56,6 +60,7 @@ impl Rollup {
             MeasureKind::Min(of) | MeasureKind::Max(of) => {
                 check(of, "a whole number (BIGINT) or a time", &is_either)
             }
+            MeasureKind::Distinct(of) | MeasureKind::Samples(of) => check(of, "a text", &is_text),
             MeasureKind::Seconds { of, ends } => {
                 check(of, "whole seconds (BIGINT)", &is_whole)?;
                 let extremes = all.iter().filter(|other| ends.contains(&other.name));

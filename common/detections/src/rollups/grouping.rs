@@ -12,7 +12,8 @@ use datafusion::prelude::DataFrame;
 use super::{Measure, MeasureKind};
 use hindcast_base::time::MICROS_PER_SECOND;
 use hindcast_functions::{
-    Interner, Operation, first_of, floor_div, measures, packed_set, paired, second_of, sorted_distinct,
+    Interner, Operation, distinct_texts, first_of, floor_div, measures, packed_set, paired, samples,
+    second_of, sorted_distinct,
 };
 
 /// Columns of a grouping's result that are split up again.
@@ -85,11 +86,11 @@ pub(super) fn group(frame: DataFrame, keys: &[&str], all: &[Measure], of: Groupe
                 columns.push(united(measure.name).alias(measure.name));
             }
             (None, Grouped::Rows) => {
-                aggregates.push(sorted_distinct(vec![measure.of_rows()]).alias(measure.name));
-                columns.push(packed_set(ident(measure.name)).alias(measure.name));
+                aggregates.push(measure.gathered(vec![measure.of_rows()]).alias(measure.name));
+                columns.push(measure.packed().alias(measure.name));
             }
             (None, Grouped::States) => {
-                aggregates.push(sorted_distinct(measure.set_of_state()).alias(measure.name));
+                aggregates.push(measure.gathered(measure.set_of_state()).alias(measure.name));
                 columns.push(ident(measure.name));
             }
         }
@@ -109,14 +110,31 @@ fn united(name: &str) -> Expr {
 }
 
 impl Measure {
-    /// Its operation; `None` for a set.
+    /// Its operation; `None` for sets and samples.
     fn operation(&self) -> Option<Operation> {
         match self.kind {
             MeasureKind::Count | MeasureKind::CountOf(_) => Some(Operation::Count),
             MeasureKind::Sum(_) => Some(Operation::Sum),
             MeasureKind::Min(_) => Some(Operation::Min),
             MeasureKind::Max(_) => Some(Operation::Max),
-            MeasureKind::Seconds { .. } => None,
+            MeasureKind::Seconds { .. } | MeasureKind::Distinct(_) | MeasureKind::Samples(_) => None,
+        }
+    }
+
+    /// The aggregate of a set or samples.
+    fn gathered(&self, of: Vec<Expr>) -> Expr {
+        match (self.kind, of.first()) {
+            (MeasureKind::Distinct(_), Some(texts)) => distinct_texts(texts.clone()),
+            (MeasureKind::Samples(_), Some(texts)) => samples(texts.clone()),
+            _ => sorted_distinct(of),
+        }
+    }
+
+    /// A set or samples in stored state.
+    fn packed(&self) -> Expr {
+        match self.kind {
+            MeasureKind::Seconds { .. } => packed_set(ident(self.name)),
+            _ => ident(self.name),
         }
     }
 
@@ -128,6 +146,8 @@ impl Measure {
             | MeasureKind::Sum(column)
             | MeasureKind::Min(column)
             | MeasureKind::Max(column)
+            | MeasureKind::Distinct(column)
+            | MeasureKind::Samples(column)
             | MeasureKind::Seconds { of: column, .. } => ident(column),
         }
     }

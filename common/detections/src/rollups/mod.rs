@@ -108,6 +108,10 @@ pub enum MeasureKind {
         /// All measures that are the minimum or maximum of those times.
         ends: &'static [&'static str],
     },
+    /// Set of the distinct texts of a column, as hashes of limited number.
+    Distinct(&'static str),
+    /// A few texts of a column.
+    Samples(&'static str),
 }
 
 impl Rollup {

@@ -30,6 +30,8 @@ enum Kind {
     Min,
     Max,
     Seconds,
+    Distinct,
+    Samples,
 }
 
 impl Source<'_> {
@@ -134,6 +136,8 @@ impl Source<'_> {
                 (Kind::Sum, of) => MeasureKind::Sum(of.unwrap_or_default()),
                 (Kind::Min, of) => MeasureKind::Min(of.unwrap_or_default()),
                 (Kind::Max, of) => MeasureKind::Max(of.unwrap_or_default()),
+                (Kind::Distinct, of) => MeasureKind::Distinct(of.unwrap_or_default()),
+                (Kind::Samples, of) => MeasureKind::Samples(of.unwrap_or_default()),
                 (Kind::Seconds, of) => MeasureKind::Seconds {
                     of: of.unwrap_or_default(),
                     ends: leaked_list(measure.ends.iter().map(|end| leaked(end)).collect()),

@@ -53,6 +53,17 @@ pub(super) const FORMS: &[ShortForm] = &[
         "What a host name has below its registered domain, lower-cased; null if there is nothing, or no such domain.",
         |text| crate::subdomain(text[0].clone()),
     ),
+    name(
+        "record_type",
+        "The name of a DNS record type, from its number or name: `TXT` for `16`; `TYPE` and the number if it has no name. Null if it is \
+         empty.",
+        |text| crate::record_type(text[0].clone()),
+    ),
+    name(
+        "response_code",
+        "The name of a DNS response code, from its number or name: `NXDOMAIN` for `3`. Null if it is empty.",
+        |text| crate::response_code(text[0].clone()),
+    ),
     of_texts(
         "json_text",
         &[("json", "text"), ("key", "text")],

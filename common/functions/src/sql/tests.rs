@@ -107,6 +107,8 @@ fn calls() -> Vec<(&'static str, Expr)> {
         ),
         ("registered_domain(named)", crate::registered_domain(named())),
         ("subdomain(text)", crate::subdomain(text())),
+        ("record_type(text)", crate::record_type(text())),
+        ("response_code(named)", crate::response_code(named())),
         ("json_text(text, 'x')", crate::json_text(text(), lit("x"))),
         ("text_bits(named)", crate::text_bits(named())),
         ("micros(time)", micros()),
