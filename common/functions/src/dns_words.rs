@@ -65,7 +65,9 @@ pub(crate) fn response_code(text: &str) -> Option<Cow<'static, str>> {
 }
 
 fn word(text: &str, table: &[(&str, &'static str)], prefix: &str) -> Option<Cow<'static, str>> {
-    if let Some((_, name)) = table.iter().find(|(number, name)| text == *number || text.eq_ignore_ascii_case(name)) {
+    if let Some((_, name)) =
+        table.iter().find(|(number, name)| text == *number || text.eq_ignore_ascii_case(name))
+    {
         return Some(Cow::Borrowed(name));
     }
     match text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -81,12 +83,20 @@ mod tests {
 
     #[test]
     fn numbers_and_names_are_the_same_type_or_code() {
-        for (text, name) in
-            [("16", "TXT"), ("txt", "TXT"), ("query-65399", "TYPE65399"), ("65399", "TYPE65399"), ("*", "ANY"), ("query-15", "MX"), ("Wks", "WKS")]
-        {
+        for (text, name) in [
+            ("16", "TXT"),
+            ("txt", "TXT"),
+            ("query-65399", "TYPE65399"),
+            ("65399", "TYPE65399"),
+            ("*", "ANY"),
+            ("query-15", "MX"),
+            ("Wks", "WKS"),
+        ] {
             assert_eq!(record_type(text).as_deref(), Some(name), "{text}");
         }
-        for (text, name) in [("3", "NXDOMAIN"), ("nxdomain", "NXDOMAIN"), ("16", "RCODE16"), ("BADSIG", "BADSIG")] {
+        for (text, name) in
+            [("3", "NXDOMAIN"), ("nxdomain", "NXDOMAIN"), ("16", "RCODE16"), ("BADSIG", "BADSIG")]
+        {
             assert_eq!(response_code(text).as_deref(), Some(name), "{text}");
         }
         assert_eq!((record_type(" "), response_code("")), (None, None));

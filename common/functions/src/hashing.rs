@@ -6,8 +6,7 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 /// A hash of a text, from 0 to `i64::MAX`, with all bits equally likely: FNV-1a (Fowler, Noll, Vo), mixed by the last step of
 /// MurmurHash3 (Appleby), without its lowest bit.
 pub(crate) fn text_hash(text: &str) -> i64 {
-    let hash =
-        text.bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
+    let hash = text.bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
     let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     ((mixed ^ (mixed >> 33)) >> 1) as i64

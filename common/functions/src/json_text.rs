@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, StringViewArray};
+use arrow::array::StringViewArray;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{
@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn only_plain_values_of_objects_are_texts() {
-        let json = r#"{"query":"a.example","rcode":3,"AA":true,"answers":["x"],"none":null,"in":{"query":"b"}}"#;
+        let json =
+            r#"{"query":"a.example","rcode":3,"AA":true,"answers":["x"],"none":null,"in":{"query":"b"}}"#;
         let read = |key| value_of(json, key);
         assert_eq!(read("query").as_deref(), Some("a.example"));
         assert_eq!(read("rcode").as_deref(), Some("3"));

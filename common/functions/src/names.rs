@@ -11,8 +11,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::{dns_words, domains};
 use super::text::{OfDictionary, as_texts};
+use super::{dns_words, domains};
 use hindcast_base::entities::{
     UserName, address_of, address_or_text_of, host_name, initiator_address_of, initiator_of,
 };

@@ -85,9 +85,7 @@ impl ScalarUDFImpl for SetFunction {
         let argument = |place: usize| sets(&args.args[place].to_array(args.number_rows)?, self.name());
         let own = argument(0)?;
         let result: ArrayRef = match self.form {
-            Form::Count => {
-                Arc::new(own.iter().map(|set| set.map(size_of_set)).collect::<Int64Array>())
-            }
+            Form::Count => Arc::new(own.iter().map(|set| set.map(size_of_set)).collect::<Int64Array>()),
             Form::SharedPart => {
                 let other = argument(1)?;
                 let pairs = own.iter().zip(other.iter());

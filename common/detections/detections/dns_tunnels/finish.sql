@@ -16,8 +16,8 @@ SELECT day,
        round_half_up(volume * fresh * greatest(coalesce(beacon_prevalence(domain_sources, all_sources), 1.0), $common_factor), 4) AS score,
        first_seen,
        last_seen,
-       CASE WHEN canonical_address(source) IS NOT NULL THEN source END AS _address,
-       CASE WHEN canonical_address(source) IS NULL THEN source END AS _device,
+       _address,
+       _device,
        CAST(is_one_of(domain, $allowed_domains) AS BIGINT) AS _allowed,
        CAST(forwards AS BIGINT) AS _forwards
 FROM (
@@ -44,7 +44,9 @@ FROM (
                all_sources,
                forwarder IS NOT NULL AS forwards,
                first_seen,
-               last_seen
+               last_seen,
+               _address,
+               _device
         FROM candidates
         LEFT JOIN (
             SELECT server.day AS of_day, server.domain AS of_domain, server.source AS forwarder

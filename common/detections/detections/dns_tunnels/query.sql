@@ -1,6 +1,9 @@
 -- What a source asks below one registered domain in a day, from every table with names. Tables may record the same queries: sets are
 -- united, and counts are those of the table that has most.
-SELECT *, coalesce(total_sources, 0) AS all_sources
+SELECT *,
+       total_sources AS all_sources,
+       CASE WHEN canonical_address(source) IS NOT NULL THEN source END AS _address,
+       CASE WHEN canonical_address(source) IS NULL THEN source END AS _device
 FROM (
     SELECT day,
            source,

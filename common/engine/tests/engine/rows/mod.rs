@@ -37,10 +37,21 @@ fn texts(column: &str) -> Vec<Option<&'static str>> {
         }
         "UserId" => vec!["Ada@corp.example", "ada@corp.example", "bob@corp.example", "<null>"],
         "UserType" => vec!["Regular", "Regular", "Admin"],
-        "SourceIP" | "DestinationIP" => vec!["10.0.0.1", "203.0.113.7", "2a01::1", "not an address"],
+        "SourceIP" | "DestinationIP" | "SrcIpAddr" => {
+            vec!["10.0.0.1", "203.0.113.7", "2a01::1", "not an address"]
+        }
         "ApplicationProtocol" => vec!["dns-base", "ssl", "DNS"],
         "ProcessCommandLine" => vec!["7z a x.7z y", "azcopy copy a b", "notepad", "tar czf a.tgz b"],
         "RemoteUrl" => vec!["https://loot.blob.core.windows.net/c", "example.org"],
+        "DnsQuery" | "Name" | "RequestURL" => vec!["a1.x.example.com", "b2.example.co.uk", "printer.local"],
+        "DnsQueryTypeName" | "QueryType" => vec!["TXT", "A", "MX"],
+        "EventResultDetails" | "Result" => vec!["NXDOMAIN", "NOERROR"],
+        "ActionType" => vec!["DnsConnectionInspected", "DnsQueryResponse", "FileDeleted"],
+        "AdditionalFields" => vec![
+            r#"{"query":"a1.x.example.com","qtype_name":"TXT","rcode_name":"NXDOMAIN"}"#,
+            r#"{"DnsQueryString":"b2.example.co.uk"}"#,
+            "{}",
+        ],
         "FileName" => vec!["loot.zip", "a.7z", "notes.txt"],
         "FolderPath" => vec!["C:\\Windows\\Temp", "/srv/staging", "C:\\Docs"],
         "OperationName" => vec!["PutBlob", "GetBlob", "microsoft.storage/storageaccounts/listkeys/action"],
