@@ -33,8 +33,8 @@ FROM (
                plain(types), plain(codes), plain(sample_names), names, first_seen, last_seen
         FROM device_dns_names
         UNION ALL
-        SELECT day, plain(source), plain(domain), queries, 0, 0, 0, bits, characters,
-               no_text(), no_text(), plain(sample_names), names, first_seen, last_seen
+        SELECT day, plain(source), plain(domain), queries, 0, 0, unknown_queries, bits, characters,
+               no_text(), plain(codes), plain(sample_names), names, first_seen, last_seen
         FROM process_dns_names
         UNION ALL
         SELECT day, plain(source), plain(domain), queries, 0, 0, 0, bits, characters,
@@ -68,5 +68,7 @@ CROSS JOIN (
         SELECT plain(source) FROM server_dns_domains_all
         UNION ALL
         SELECT plain(source) FROM device_dns_domains_all
+        UNION ALL
+        SELECT plain(source) FROM process_dns_domains_all
     )
 )

@@ -36,6 +36,8 @@ FROM (
                 SELECT day, plain(source), plain(unknown_domain), first_seen, last_seen FROM server_dns_domains
                 UNION ALL
                 SELECT day, plain(source), plain(unknown_domain), first_seen, last_seen FROM device_dns_domains
+                UNION ALL
+                SELECT day, plain(source), plain(unknown_domain), first_seen, last_seen FROM process_dns_domains
             )
             WHERE unknown_domain IS NOT NULL
             GROUP BY day, source, unknown_domain
@@ -52,6 +54,8 @@ JOIN (
         SELECT day, plain(source), other_domains FROM server_dns_domains
         UNION ALL
         SELECT day, plain(source), other_domains FROM device_dns_domains
+        UNION ALL
+        SELECT day, plain(source), other_domains FROM process_dns_domains
     )
     GROUP BY day, source
 )

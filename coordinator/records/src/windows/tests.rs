@@ -233,6 +233,8 @@ fn events_go_to_the_tables_of_endpoints_too() {
         ),
         (vec![("EventID", "7"), ("ImageLoaded", "a")], "DeviceImageLoadEvents ImageLoaded"),
         (vec![("EventID", "22"), ("QueryName", "a")], "DeviceEvents DnsQueryResponse"),
+        (vec![("EventID", "257"), ("QNAME", "a."), ("Destination", "10.0.0.1")], "ASimDnsActivityLogs"),
+        (vec![("EventID", "3008"), ("QueryName", "a")], "DeviceEvents DnsQueryResponse"),
         (vec![("EventID", "23"), ("TargetFilename", "a")], "DeviceFileEvents FileDeleted"),
         (vec![("EventID", "13"), ("TargetObject", "a")], "DeviceRegistryEvents RegistryValueSet"),
         (vec![("EventID", "4688"), ("NewProcessName", "a")], "DeviceProcessEvents ProcessCreated"),
