@@ -33,8 +33,8 @@ FROM (
                plain(types), plain(codes), plain(sample_names), names, first_seen, last_seen
         FROM device_dns_names
         UNION ALL
-        SELECT day, plain(source), plain(domain), queries, 0, 0, unknown_queries, bits, characters,
-               no_text(), plain(codes), plain(sample_names), names, first_seen, last_seen
+        SELECT day, plain(source), plain(domain), queries, 0, carrier_queries, unknown_queries, bits, characters,
+               plain(types), plain(codes), plain(sample_names), names, first_seen, last_seen
         FROM process_dns_names
         UNION ALL
         SELECT day, plain(source), plain(domain), queries, 0, 0, 0, bits, characters,
