@@ -29,7 +29,7 @@ arguments.add_argument("--seed", type=int, default=2)
 arguments.add_argument("--repeats", type=int, default=10, help="beacons per cell of the grid")
 arguments.add_argument("--work", help="folder for lake and results, instead of a temporary one")
 options = arguments.parse_args()
-MIN_SCORE = 0.45  # [beacon_scores] min_score of the default preset
+MIN_SCORE = 0.5  # [beacon_scores] min_score of the default preset
 
 
 def write_lake(lake, pairs):
