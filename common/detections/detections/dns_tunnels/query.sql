@@ -17,12 +17,12 @@ FROM (
            max(types) AS types,
            max(codes) AS codes,
            max(sample_names) AS sample_names,
-           distinct_texts(names) AS names,
+           distinct_texts(name_set) AS names,
            min(first_seen) AS first_seen,
            max(last_seen) AS last_seen
     FROM (
         SELECT day, plain(source) AS source, plain(domain) AS domain, queries, requests, carrier_queries, unknown_queries, bits, characters,
-               plain(types) AS types, plain(codes) AS codes, plain(sample_names) AS sample_names, names, first_seen, last_seen
+               plain(types) AS types, plain(codes) AS codes, plain(sample_names) AS sample_names, names AS name_set, first_seen, last_seen
         FROM dns_names
         UNION ALL
         SELECT day, plain(source), plain(domain), queries, 0, carrier_queries, unknown_queries, bits, characters,
@@ -42,7 +42,7 @@ FROM (
         FROM threat_dns_names
     )
     GROUP BY day, source, domain
-    HAVING distinct_count(distinct_texts(names)) >= $min_names
+    HAVING distinct_count(distinct_texts(name_set)) >= $min_names
 ) AS many
 JOIN (
     SELECT domain AS sources_domain, count(DISTINCT source) AS domain_sources

@@ -17,7 +17,10 @@ FROM (
            count(*) AS failed_domains,
            max(burst) AS burst_domains,
            round_half_up(CAST(sum(vowels) AS DOUBLE) / CAST(greatest(sum(letters), 1) AS DOUBLE), 3) AS vowel_share,
-           string_agg(CASE WHEN place <= 3 THEN unknown_domain END, ', ' ORDER BY unknown_domain) AS sample_domains,
+           concat_ws(', ',
+                     max(CASE WHEN place = 1 THEN unknown_domain END),
+                     max(CASE WHEN place = 2 THEN unknown_domain END),
+                     max(CASE WHEN place = 3 THEN unknown_domain END)) AS sample_domains,
            min(first_seen) AS first_seen,
            max(last_seen) AS last_seen
     FROM (
