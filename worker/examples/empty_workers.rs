@@ -123,7 +123,7 @@ async fn commit(state: &StateStore, stage: &RollupStage, unit: &RollupUnit, id: 
         .rollup(id)
         .ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))?;
     let key = unit_key(rollup, &stage.config, &stage.tables[unit.table], unit)?;
-    let encoded = EncodedState { bytes: vec![0; STATE_BYTES], tail_bytes: 0, rows: 1 };
+    let encoded = EncodedState { bytes: vec![0; STATE_BYTES], rows: 1, ..EncodedState::default() };
     state.commit(&key, rollup, &UnitStats::default(), unit, &unit.window, encoded).await
 }
 

@@ -178,10 +178,10 @@ impl Runner<'_> {
         sides: &SideTables,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let mut bounds: Vec<u8> =
-            (0..self.rng.below(MAX_SHARDS)).map(|_| self.rng.below(usize::from(BUCKETS)) as u8).collect();
+            (0..self.rng.below(MAX_SHARDS)).map(|_| self.rng.below(usize::from(BUCKETS)) as u16).collect();
         bounds.extend([0, BUCKETS]);
         bounds.sort_unstable();
-        let mut shards: Vec<(u8, u8)> = bounds.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        let mut shards: Vec<(u16, u16)> = bounds.windows(2).map(|pair| (pair[0], pair[1])).collect();
         self.rng.shuffle(&mut shards);
         let (mut schema, mut rows) = (None, Vec::new());
         for buckets in shards {
@@ -199,7 +199,7 @@ impl Runner<'_> {
         analysis: &Analysis,
         states: &States<'_>,
         sides: &SideTables,
-        buckets: (u8, u8),
+        buckets: (u16, u16),
     ) -> Result<DataFrame> {
         let open_side = |table: &SideTable| {
             sides.get(table.name).map(|rows| self.session.read_batch(rows.clone())).transpose()

@@ -85,7 +85,7 @@ impl<'a> States<'a> {
     }
 
     /// The state of a rollup as an analysis opens it; `None` if there is none.
-    pub(super) fn open(&self, id: &str, scope: Scope, buckets: (u8, u8)) -> PlanResult<Option<DataFrame>> {
+    pub(super) fn open(&self, id: &str, scope: Scope, buckets: (u16, u16)) -> PlanResult<Option<DataFrame>> {
         let states = if scope == Scope::Past { &self.past } else { &self.of_window };
         let Some(stored) = states.get(id) else { return Ok(None) };
         let (from, to) = buckets;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_empty_array};
 use arrow::compute::{concat, take};
-use arrow::datatypes::{FieldRef, Int32Type, SchemaRef, UInt8Type};
+use arrow::datatypes::{FieldRef, Int32Type, SchemaRef, UInt16Type};
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::ident;
@@ -16,11 +16,10 @@ use futures::{StreamExt, stream};
 
 use super::stream_table::stream_table;
 use hindcast_detections::rollups::BUCKET_COLUMN;
-use hindcast_functions::BUCKETS;
+use hindcast_functions::{BUCKETS, as_texts};
 use hindcast_lake::batch_rows;
 
-/// Sorts rows by bucket, and within a bucket by the leading columns that are dictionaries. Equal keys are then adjacent, and keys
-/// come in the order in which they first occurred.
+/// Sorts rows by bucket, and within a bucket by the texts of the leading columns that are dictionaries, nulls last.
 ///
 /// A unit's state is small, so it is held in memory and sorted by counting. If memory does not suffice, DataFusion sorts it by
 /// bucket only, and spills.
@@ -87,15 +86,26 @@ fn row_order(rows: &RecordBatch) -> Result<UInt32Array> {
         rows.columns().iter().map_while(|column| column.as_dictionary_opt::<Int32Type>()).collect();
     // The last column first: each sort is stable and keeps the order of equal keys.
     for dictionary in dictionaries.into_iter().rev() {
-        let (keys, values) = (dictionary.keys(), dictionary.values().len());
+        let (keys, places) = (dictionary.keys(), text_order(dictionary.values())?);
         // Null keys come last.
-        let place = |row: usize| if keys.is_valid(row) { keys.value(row) as usize } else { values };
-        order = counting_sort(&order, values + 1, place);
+        let place =
+            |row: usize| if keys.is_valid(row) { places[keys.value(row) as usize] } else { places.len() };
+        order = counting_sort(&order, places.len() + 1, place);
     }
     let buckets =
-        rows.column_by_name(BUCKET_COLUMN).and_then(|column| column.as_primitive_opt::<UInt8Type>());
+        rows.column_by_name(BUCKET_COLUMN).and_then(|column| column.as_primitive_opt::<UInt16Type>());
     let buckets = buckets.ok_or_else(|| internal_datafusion_err!("state has no buckets"))?;
     Ok(counting_sort(&order, usize::from(BUCKETS), |row| usize::from(buckets.value(row))).into())
+}
+
+/// The place of each value in the order of all values.
+fn text_order(values: &ArrayRef) -> Result<Vec<usize>> {
+    let texts = as_texts(values)?;
+    let mut sorted: Vec<usize> = (0..texts.len()).collect();
+    sorted.sort_unstable_by_key(|value| texts.value(*value));
+    let mut places = vec![0; sorted.len()];
+    sorted.into_iter().enumerate().for_each(|(place, value)| places[value] = place);
+    Ok(places)
 }
 
 /// The rows of `order` sorted by their `place`, which is below `places`. The sort is stable.
@@ -128,14 +138,13 @@ async fn sort_with_spilling(
 mod tests {
     use std::collections::BTreeSet;
 
-    use arrow::array::{DictionaryArray, Int64Array, UInt8Array};
+    use arrow::array::{DictionaryArray, Int64Array, UInt16Array};
     use arrow::compute::concat_batches;
     use arrow::datatypes::Int64Type;
     use datafusion::execution::runtime_env::RuntimeEnvBuilder;
     use futures::TryStreamExt;
 
     use super::*;
-    use hindcast_functions::as_texts;
     use hindcast_lake::task_session;
 
     const BATCHES: i64 = 300;
@@ -143,7 +152,7 @@ mod tests {
 
     /// Batches with two keys, of which some are null, the number of each row, and its bucket.
     fn batches() -> Vec<RecordBatch> {
-        let dictionary: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a", "b", "c"]));
+        let dictionary: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["c", "a", "b"]));
         let batch = |first: i64| {
             let numbers: Vec<i64> = (first..first + ROWS).collect();
             let keys = |step: i64| -> ArrayRef {
@@ -151,8 +160,8 @@ mod tests {
                 let keys: arrow::array::Int32Array = numbers.iter().map(key).collect();
                 Arc::new(DictionaryArray::try_new(keys, Arc::clone(&dictionary)).unwrap())
             };
-            let buckets: UInt8Array =
-                numbers.iter().map(|number| Some((number / 4 * 7 % 64) as u8)).collect();
+            let buckets: UInt16Array =
+                numbers.iter().map(|number| Some((number / 4 * 7 % 64) as u16)).collect();
             let columns: [(&str, ArrayRef); 4] = [
                 ("source", keys(1)),
                 ("destination", keys(5)),
@@ -166,7 +175,7 @@ mod tests {
     }
 
     /// Bucket, keys and number of each row, as sorted with that much memory.
-    async fn rows_within(memory_bytes: usize) -> Vec<(u8, [String; 2], i64)> {
+    async fn rows_within(memory_bytes: usize) -> Vec<(u16, [String; 2], i64)> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc().unwrap();
         let batches = batches();
         let schema = batches[0].schema();
@@ -176,7 +185,7 @@ mod tests {
         let rows = concat_batches(&schema, &rows.try_collect::<Vec<_>>().await.unwrap()).unwrap();
         let keys = [0, 1].map(|column| as_texts(rows.column(column)).unwrap());
         let numbers = rows.column(2).as_primitive::<Int64Type>();
-        let buckets = rows.column(3).as_primitive::<UInt8Type>();
+        let buckets = rows.column(3).as_primitive::<UInt16Type>();
         let keys_of = |row| {
             keys.each_ref()
                 .map(|keys| if keys.is_valid(row) { keys.value(row) } else { "null comes last" }.to_owned())

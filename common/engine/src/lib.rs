@@ -27,6 +27,7 @@ mod stream_table;
 mod tasks;
 mod unit_reader;
 mod value_counts;
+mod weights;
 mod write_state;
 
 use async_trait::async_trait;
@@ -47,6 +48,7 @@ pub use state::{Committed, Lookup, StateStore};
 pub use state_key::{state_version, unit_key};
 pub use state_table::merged_state;
 pub use tasks::StageTasks;
+pub use weights::{PART_BUCKETS, PARTS, StoredWeights, Weights};
 pub use write_state::EncodedState;
 
 use hindcast_base::Result;

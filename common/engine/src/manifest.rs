@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::weights::StoredWeights;
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
 use hindcast_lake::StateFile;
@@ -85,6 +86,9 @@ pub struct StateData {
     pub bytes: u64,
     /// Bytes of its tail.
     pub tail_bytes: u64,
+    /// How its rows are spread over the buckets.
+    #[serde(default, skip_serializing_if = "StoredWeights::is_empty")]
+    pub weights: StoredWeights,
 }
 
 impl StateData {
@@ -174,7 +178,12 @@ mod tests {
             key: KEY.into(),
             rollup: "external_pairs".into(),
             stats: UnitStats { rows: 7, min_us: Some(1), max_us: Some(2), ..UnitStats::default() },
-            data: Some(StateData { content: "00ff00ff00ff00ff".into(), bytes: 900, tail_bytes: 400 }),
+            data: Some(StateData {
+                content: "00ff00ff00ff00ff".into(),
+                bytes: 900,
+                tail_bytes: 400,
+                weights: StoredWeights::default(),
+            }),
             state_rows: 3,
         }
     }

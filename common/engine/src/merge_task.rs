@@ -51,7 +51,7 @@ const HELD_STATE_PART: u64 = 64;
 pub(super) fn start(
     stage: Arc<MergeStage>,
     schema: SchemaRef,
-    task: Task<(u8, u8)>,
+    task: Task<(u16, u16)>,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
@@ -115,7 +115,7 @@ fn other_fault(stage: &MergeStage, error: DataFusionError) -> Result<MergeFault>
 /// Sends the rows of all analyses of a shard.
 async fn merge(
     stage: &MergeStage,
-    buckets: (u8, u8),
+    buckets: (u16, u16),
     schema: &SchemaRef,
     sender: &Sender<Result<RecordBatch>>,
     context: &TaskContext,
@@ -136,7 +136,7 @@ async fn merge(
 /// The state files that can't be read or merged alone, if they may be the cause of `error`.
 async fn find_unreadable(
     stage: &MergeStage,
-    buckets: (u8, u8),
+    buckets: (u16, u16),
     context: &TaskContext,
     error: &DataFusionError,
 ) -> Vec<StateFault> {
@@ -153,7 +153,7 @@ async fn find_unreadable(
 /// The state of one shard.
 struct Shard<'a> {
     stage: &'a MergeStage,
-    buckets: (u8, u8),
+    buckets: (u16, u16),
     session: SessionContext,
     context: &'a TaskContext,
     /// Small merged state that more than one analysis reads.
@@ -161,7 +161,7 @@ struct Shard<'a> {
 }
 
 impl<'a> Shard<'a> {
-    fn new(stage: &'a MergeStage, buckets: (u8, u8), context: &'a TaskContext) -> Self {
+    fn new(stage: &'a MergeStage, buckets: (u16, u16), context: &'a TaskContext) -> Self {
         let session = task_session(context.runtime_env());
         Self { stage, buckets, session, context, held: BTreeMap::new() }
     }

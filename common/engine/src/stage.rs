@@ -108,7 +108,7 @@ pub struct MergeStage {
     /// The window of the results.
     pub window: Window,
     /// The tasks: ranges of buckets `[from, to)`.
-    pub shards: Vec<(u8, u8)>,
+    pub shards: Vec<(u16, u16)>,
     /// State files, by rollup. A rollup that is missing here has no table in the lake.
     pub inputs: BTreeMap<String, Vec<StateFile>>,
     /// State files of the time before the window, by the rollups for which analyses look back.

@@ -10,7 +10,7 @@ use hindcast_lake::selection::SELECTION_VERSION;
 use hindcast_lake::{CATALOG_VERSION, LakeFile, PhysicalNames};
 
 /// Version of the format of state and manifests.
-const STATE_FORMAT: u32 = 2;
+const STATE_FORMAT: u32 = 3;
 
 /// The key of a rollup's state for a unit's files, made of all that the state depends on.
 ///

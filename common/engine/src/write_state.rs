@@ -11,6 +11,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::manifest::StateData;
+use super::weights::{StoredWeights, Weights};
 use hindcast_detections::rollups::BUCKET_COLUMN;
 use hindcast_lake::{content_hash, seal_of};
 
@@ -27,6 +28,8 @@ pub struct EncodedState {
     pub tail_bytes: u64,
     /// Number of rows.
     pub rows: u64,
+    /// How the rows are spread over the buckets.
+    pub weights: StoredWeights,
 }
 
 impl EncodedState {
@@ -34,7 +37,8 @@ impl EncodedState {
     pub(super) fn data(&self) -> StateData {
         let tail = &self.bytes[self.bytes.len() - self.tail_bytes as usize..];
         let bytes = self.bytes.len() as u64;
-        StateData { content: content_hash(tail), bytes, tail_bytes: self.tail_bytes }
+        let weights = self.weights.clone();
+        StateData { content: content_hash(tail), bytes, tail_bytes: self.tail_bytes, weights }
     }
 }
 
@@ -42,9 +46,11 @@ impl EncodedState {
 pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<EncodedState> {
     let schema = rows.schema();
     let mut writer: Option<ArrowWriter<Vec<u8>>> = None;
+    let mut weights = Weights::default();
     let mut count = 0;
     while let Some(batch) = rows.next().await.transpose()? {
         count += batch.num_rows() as u64;
+        weights.add_rows(&batch);
         let writer = match &mut writer {
             Some(writer) => writer,
             None => {
@@ -53,7 +59,8 @@ pub(super) async fn encode_state(mut rows: SendableRecordBatchStream) -> Result<
         };
         writer.write(&batch)?;
     }
-    writer.map(|writer| sealed_file(writer, count)).transpose().map(Option::unwrap_or_default)
+    let encoded = writer.map(|writer| sealed_file(writer, count)).transpose()?.unwrap_or_default();
+    Ok(EncodedState { weights: weights.stored(), ..encoded })
 }
 
 /// A batch as a Parquet file, which has a schema even without rows.
@@ -73,7 +80,7 @@ fn sealed_file(mut writer: ArrowWriter<Vec<u8>>, rows: u64) -> Result<EncodedSta
     writer.append_key_value_metadata(seal);
     let bytes = writer.into_inner()?;
     let tail_bytes = (bytes.len() - pages_bytes) as u64;
-    Ok(EncodedState { bytes, tail_bytes, rows })
+    Ok(EncodedState { bytes, tail_bytes, rows, weights: StoredWeights::default() })
 }
 
 fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
@@ -88,7 +95,8 @@ fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
         // Sums and counts are unordered, but their high bytes are equal; times differ by little.
         let encoding = match field.data_type() {
             DataType::Int64 => Encoding::BYTE_STREAM_SPLIT,
-            DataType::Timestamp(_, _) => Encoding::DELTA_BINARY_PACKED,
+            // Buckets are sorted.
+            DataType::Timestamp(_, _) | DataType::UInt16 => Encoding::DELTA_BINARY_PACKED,
             // Packed sets, most of them short.
             DataType::Binary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             _ => continue,

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, UInt8Array};
+use arrow::array::{ArrayRef, AsArray, UInt16Array};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
@@ -12,8 +12,8 @@ use datafusion::logical_expr::{
 
 use super::text::{OfDictionary, as_texts};
 
-/// Number of buckets of a rollup's state; a shard is a range of buckets.
-pub const BUCKETS: u8 = 64;
+/// Number of buckets of a rollup's state; a shard is a range of buckets. There are enough of them for 250 workers of 16 slots.
+pub const BUCKETS: u16 = 4_096;
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -81,7 +81,7 @@ impl ScalarUDFImpl for BucketOf {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::UInt8)
+        Ok(DataType::UInt16)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -92,7 +92,7 @@ impl ScalarUDFImpl for BucketOf {
                 *sum = sum.wrapping_mul(FNV_PRIME).wrapping_add(hash);
             }
         }
-        let buckets: UInt8Array = sums.iter().map(|sum| Some((sum % u64::from(BUCKETS)) as u8)).collect();
+        let buckets: UInt16Array = sums.iter().map(|sum| Some((sum % u64::from(BUCKETS)) as u16)).collect();
         Ok(ColumnarValue::Array(Arc::new(buckets)))
     }
 }
@@ -100,23 +100,23 @@ impl ScalarUDFImpl for BucketOf {
 #[cfg(test)]
 mod tests {
     use arrow::array::{DictionaryArray, StringArray};
-    use arrow::datatypes::{Field, UInt8Type};
+    use arrow::datatypes::{Field, UInt16Type};
     use datafusion::config::ConfigOptions;
 
     use super::*;
 
-    fn buckets(columns: Vec<ArrayRef>) -> Vec<u8> {
+    fn buckets(columns: Vec<ArrayRef>) -> Vec<u16> {
         let number_rows = columns[0].len();
         let args = ScalarFunctionArgs {
             args: columns.into_iter().map(ColumnarValue::Array).collect(),
             arg_fields: vec![],
             number_rows,
-            return_field: Arc::new(Field::new("bucket", DataType::UInt8, false)),
+            return_field: Arc::new(Field::new("bucket", DataType::UInt16, false)),
             config_options: Arc::new(ConfigOptions::default()),
         };
         let function = BucketOf::new(args.args.len());
         let buckets = function.invoke_with_args(args).unwrap().to_array(number_rows).unwrap();
-        buckets.as_primitive::<UInt8Type>().values().to_vec()
+        buckets.as_primitive::<UInt16Type>().values().to_vec()
     }
 
     #[test]
@@ -125,11 +125,11 @@ mod tests {
         let texts = [Some(""), Some("10.0.0.1"), Some("srv-01"), None];
         let plain = || Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
         let dictionary = Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>()) as ArrayRef;
-        assert_eq!(buckets(vec![plain()]), [1, 16, 42, 0]);
-        assert_eq!(buckets(vec![Arc::clone(&dictionary)]), [1, 16, 42, 0]);
+        assert_eq!(buckets(vec![plain()]), [4033, 2256, 3178, 0]);
+        assert_eq!(buckets(vec![Arc::clone(&dictionary)]), [4033, 2256, 3178, 0]);
         let of_pairs = buckets(vec![plain(), plain()]);
         assert_eq!(of_pairs, buckets(vec![dictionary, plain()]));
-        assert_eq!(of_pairs, [52, 0, 8, 0]);
+        assert_eq!(of_pairs, [1204, 576, 1160, 0]);
     }
 
     #[test]
@@ -138,9 +138,14 @@ mod tests {
         let many: ArrayRef = Arc::new(StringArray::from_iter_values((0..6_400).map(address)));
         let one: ArrayRef = Arc::new(StringArray::from(vec!["10.0.0.1"; 6_400]));
         for key in [vec![Arc::clone(&many)], vec![Arc::clone(&one), Arc::clone(&many)], vec![many, one]] {
-            let mut counts = [0u32; BUCKETS as usize];
-            buckets(key).into_iter().for_each(|bucket| counts[usize::from(bucket)] += 1);
+            let mut distinct = buckets(key);
+            let mut counts = [0u32; 64];
+            distinct.iter().for_each(|bucket| counts[usize::from(*bucket / 64)] += 1);
             assert!(counts.iter().all(|count| (50..200).contains(count)), "{counts:?}");
+            distinct.sort_unstable();
+            distinct.dedup();
+            // 6,400 random keys leave a fifth of the buckets empty.
+            assert!(distinct.len() > 3_000, "{} buckets", distinct.len());
         }
     }
 }

@@ -70,7 +70,7 @@ use text_bits::text_bits;
 use transfer_score::transfer_score;
 
 /// Version of the functions' results, including the bucket of a key. Raise it whenever a result changes: it is part of the key of state.
-pub const FUNCTIONS_VERSION: u32 = 1;
+pub const FUNCTIONS_VERSION: u32 = 2;
 
 /// The signature of a function that is expensive per row, with this number of arguments. It is declared volatile although it is
 /// not. Otherwise the optimiser copies the call to every use of its result, such as struct fields and filters, and below filters.

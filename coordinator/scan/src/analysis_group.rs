@@ -1,7 +1,6 @@
-//! Groups of analyses that share one merge, and the shards in which state is merged.
+//! Groups of analyses that share one merge.
 
 use hindcast_detections::analyses::Analysis;
-use hindcast_functions::BUCKETS;
 
 /// Analyses that read the same rollups. A user's own is alone, so that no other fails with it.
 pub(super) struct AnalysisGroup(Vec<&'static Analysis>);
@@ -48,28 +47,11 @@ impl AnalysisGroup {
     }
 }
 
-/// All buckets, in `count` ranges of nearly equal length.
-pub(super) fn shards(count: usize) -> Vec<(u8, u8)> {
-    let count = count.clamp(1, usize::from(BUCKETS));
-    let bound = |shard: usize| (usize::from(BUCKETS) * shard / count) as u8;
-    (0..count).map(|shard| (bound(shard), bound(shard + 1))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use hindcast_detections::Detections;
 
     use super::*;
-
-    #[test]
-    fn shards_cover_every_bucket_once() {
-        for count in [1, 2, 3, 7, 64, 1000] {
-            let ranges = shards(count);
-            assert_eq!(ranges.first().map(|range| range.0), Some(0));
-            assert_eq!(ranges.last().map(|range| range.1), Some(BUCKETS));
-            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
-        }
-    }
 
     #[test]
     fn analyses_of_the_same_rollups_are_one_group() {

@@ -37,6 +37,7 @@ mod row_filter;
 mod run;
 mod score;
 mod scoring;
+mod shards;
 mod sources;
 mod spilled;
 mod state_files;

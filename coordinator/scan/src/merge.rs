@@ -11,15 +11,16 @@ use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, SideTable};
 use hindcast_engine::{
-    MergeFault, MergeRows, MergeStage, NamesByFile, NamesStage, Stage, StateFault, decode_names,
+    MergeFault, MergeRows, MergeStage, NamesByFile, NamesStage, Stage, StateFault, Weights, decode_names,
 };
 use hindcast_lake::StateFile;
 use hindcast_observability::Origin;
 
-use super::analysis_group::{AnalysisGroup, shards};
+use super::analysis_group::AnalysisGroup;
 use super::failures::Failures;
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
+use super::shards::shards;
 use super::spilled::{AnalysisRows, RowCollector};
 use super::state_files::{StateFiles, read_by, reads_of};
 use super::unit_record::UnitRecord;
@@ -225,7 +226,7 @@ impl<'a> Merger<'a> {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
             window: self.plan.window,
-            shards: shards(self.shard_count(group, state)),
+            shards: shards(self.shard_count(group, state), &self.weights(group)),
             origin: Origin::here(options.job),
             inputs: read_by(group, &state.of_window),
             past: read_by(group, &state.past),
@@ -257,6 +258,15 @@ impl<'a> Merger<'a> {
         let large = (bytes / SHARD_STATE_BYTES).max(shared_rows / SHARED_STATE_ROWS);
         let count = large.max(self.options.shards as u64).min(1 + bytes / LEAST_SHARD_BYTES);
         usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
+    /// How the state of a group is spread over the buckets.
+    fn weights(&self, group: &AnalysisGroup) -> Weights {
+        let mut weights = Weights::default();
+        let manifests = self.records.iter().flat_map(|record| &record.manifests);
+        let of_group = manifests.filter(|manifest| group.reads(&manifest.rollup));
+        of_group.filter_map(|manifest| manifest.data.as_ref()).for_each(|data| weights.add(&data.weights));
+        weights
     }
 
     /// Runs the stage and collects the rows of each analysis, or returns why there are none.

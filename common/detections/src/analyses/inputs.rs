@@ -31,7 +31,7 @@ pub struct Inputs<'a> {
     /// The window of the results.
     pub window: Window,
     /// The shard: its buckets `[from, to)`.
-    pub buckets: (u8, u8),
+    pub buckets: (u16, u16),
     /// The kind of the investigated entity, if the inputs hold only its rows.
     pub investigated: Option<EntityKind>,
 }

@@ -49,7 +49,7 @@ impl Bench {
     }
 
     /// The rows of a query, one shard after the other.
-    async fn run(&self, query: &str, investigated: Option<EntityKind>, shards: &[(u8, u8)]) -> RecordBatch {
+    async fn run(&self, query: &str, investigated: Option<EntityKind>, shards: &[(u16, u16)]) -> RecordBatch {
         let mut results = Vec::new();
         for shard in shards {
             results.push(self.run_shard(query, investigated, *shard).await);
@@ -61,7 +61,7 @@ impl Bench {
         &self,
         query: &str,
         investigated: Option<EntityKind>,
-        buckets: (u8, u8),
+        buckets: (u16, u16),
     ) -> RecordBatch {
         let open = |id: &str, scope: Scope| -> Result<Option<DataFrame>> {
             let Some(state) = self.states.get(id) else { return Ok(None) };
@@ -152,8 +152,8 @@ fn relations(rows: &RecordBatch) -> Vec<(i64, String, String, i64, i64)> {
     relations
 }
 
-const WHOLE: [(u8, u8); 1] = [(0, BUCKETS)];
-const SHARDS: [(u8, u8); 3] = [(0, 20), (20, 21), (21, BUCKETS)];
+const WHOLE: [(u16, u16); 1] = [(0, BUCKETS)];
+const SHARDS: [(u16, u16); 3] = [(0, 1_300), (1_300, 1_301), (1_301, BUCKETS)];
 
 #[tokio::test]
 async fn relations_are_of_wanted_entities_by_day_with_the_degree_of_the_address() {

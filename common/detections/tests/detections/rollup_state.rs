@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Int64Type, UInt8Type};
+use arrow::datatypes::{Int64Type, UInt16Type};
 use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 use hindcast_detections::config::Config;
@@ -95,7 +95,7 @@ async fn state_does_not_store_values_that_others_imply() {
     assert_eq!(integers(&state, "max_sent"), [Some(7), None, None], "the sum of one row is its maximum");
     assert_eq!(seconds(&state, "first_seen"), [Some(10), Some(20), Some(40)]);
     assert_eq!(seconds(&state, "last_seen"), [Some(30), None, None]);
-    let buckets = state[BUCKET_COLUMN].as_primitive::<UInt8Type>();
+    let buckets = state[BUCKET_COLUMN].as_primitive::<UInt16Type>();
     assert!(buckets.values().iter().all(|bucket| *bucket < BUCKETS));
     assert_eq!(state.schema().fields().last().unwrap().name(), BUCKET_COLUMN);
 }

@@ -51,7 +51,7 @@ fn stage(lake: &SmallLake, files: &[&StateFile]) -> MergeStage {
         config: Config::load("default", &[]).expect("the preset"),
         state_url: url_of(&lake.state()),
         window: Window::new(0, i64::MAX).expect("a window"),
-        shards: vec![(0, 20), (20, BUCKETS)],
+        shards: vec![(0, 1_300), (1_300, BUCKETS)],
         inputs: BTreeMap::from([(ROLLUP.to_owned(), files.iter().map(|file| (*file).clone()).collect())]),
         past: BTreeMap::new(),
         side_tables: BTreeMap::new(),

@@ -41,7 +41,7 @@ impl Bench {
         self.collect(rollup.build(table, &self.config).expect("a plan"))
     }
 
-    fn merged(&self, rollup: &Rollup, states: RecordBatch, buckets: (u8, u8)) -> Vec<String> {
+    fn merged(&self, rollup: &Rollup, states: RecordBatch, buckets: (u16, u16)) -> Vec<String> {
         let in_shard =
             ident(BUCKET_COLUMN).gt_eq(lit(buckets.0)).and(ident(BUCKET_COLUMN).lt(lit(buckets.1)));
         let states = self.session.read_batch(states).expect("a frame").filter(in_shard).expect("a filter");
@@ -61,7 +61,7 @@ proptest! {
     fn parts_unite_to_the_whole(
         rows in prop::collection::vec((any::<u64>(), 0usize..4), 1..120),
         order in Just([0usize, 1, 2, 3]).prop_shuffle(),
-        cut in 1u8..BUCKETS,
+        cut in 1u16..BUCKETS,
     ) {
         let bench = Bench::new();
         for rollup in Detections::built_in().rollups() {
