@@ -38,8 +38,8 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use futures::{TryStreamExt, stream};
 use hindcast_base::{Error, Result as OwnResult};
 use hindcast_engine::{
-    EncodedState, Manifest, RollupStage, RollupUnit, Stage, StateStore, UnitOutcome, UnitStats, stage_in,
-    unit_key,
+    CombineStage, CombinedPart, EncodedState, LevelPart, Manifest, PartOutcome, RollupStage, RollupUnit,
+    Stage, StateStore, UnitOutcome, UnitStats, stage_in, unit_key,
 };
 use hindcast_lake::Location;
 use hindcast_node::{STAGE_MESSAGE_BYTES, ballista_session, connect_endpoint, serve, stage_codec};
@@ -61,6 +61,12 @@ struct EmptyWork {
     state: OnceLock<StateStore>,
     rollup_tasks: AtomicU64,
     merge_tasks: AtomicU64,
+}
+
+/// An encoded task of a combine stage.
+#[derive(Deserialize)]
+struct PartTask {
+    work: CombinedPart,
 }
 
 /// An encoded task of a rollup stage.
@@ -89,6 +95,10 @@ impl EmptyWork {
                         rows.push(RecordBatch::try_new(node.schema(), vec![Arc::new(outcome)])?);
                         self.rollup_tasks.fetch_add(1, Ordering::Relaxed);
                     }
+                    Stage::Combine(stage) => {
+                        rows.push(empty_part(stage, text, node)?);
+                        self.merge_tasks.fetch_add(1, Ordering::Relaxed);
+                    }
                     Stage::Merge(_) | Stage::Names(_) => {
                         self.merge_tasks.fetch_add(1, Ordering::Relaxed);
                     }
@@ -113,6 +123,17 @@ impl EmptyWork {
         }
         Ok(UnitOutcome { unit: task.index, result: Ok(manifests) })
     }
+}
+
+/// The outcome of a task that combines state: a part without rows.
+fn empty_part(stage: &CombineStage, text: &str, node: &dyn ExecutionPlan) -> Result<RecordBatch> {
+    let PartTask { work: CombinedPart { level, buckets } } = serde_json::from_str(text).map_err(external)?;
+    if level >= stage.levels.len() {
+        return Err(internal_datafusion_err!("there is no level {level}"));
+    }
+    let outcome = PartOutcome { level, result: Ok(LevelPart { buckets, data: None, rows: 0 }) };
+    let text = StringArray::from(vec![to_json(&outcome)?]);
+    Ok(RecordBatch::try_new(node.schema(), vec![Arc::new(text)])?)
 }
 
 /// Commits state like a unit: a file without content and its manifest, so that merges list as many files as real ones.

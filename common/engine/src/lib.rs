@@ -1,11 +1,14 @@
 //! The engine: runs stages, in this process or on a cluster.
 //!
 //! A [`RollupStage`] reads files and commits state; a [`MergeStage`] reads state and returns result rows; a [`NamesStage`] finds
-//! names in state. Their tasks are independent, so an engine may run them in any order, more than once, and on any machine: [`StageTasks`] are the partitions of a
+//! names in state; a [`CombineStage`] combines state. Their tasks are independent, so an engine may run them in any order, more than once, and on any machine: [`StageTasks`] are the partitions of a
 //! DataFusion plan.
 
 mod by_bucket;
 mod codec;
+mod combine_stage;
+mod combine_task;
+mod level;
 mod local;
 mod manifest;
 mod memory;
@@ -34,6 +37,8 @@ use async_trait::async_trait;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
 pub use codec::StageCodec;
+pub use combine_stage::{CombineStage, CombinedFiles, CombinedPart, LevelFile, PartOutcome};
+pub use level::{LEVELS, Level, LevelPart, level_key};
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub use merge_rows::MergeRows;
@@ -42,7 +47,7 @@ pub use plan::stage_in;
 pub use same_rows::SameRows;
 pub use stage::{
     MergeFault, MergeStage, NamesByFile, NamesStage, RollupStage, RollupUnit, Stage, StateFault, StateRead,
-    TableRef, UnitFault, UnitOutcome, decode_names, decode_outcomes,
+    TableRef, UnitFault, UnitOutcome, decode_names, decode_outcomes, decode_parts,
 };
 pub use state::{Committed, Lookup, StateStore};
 pub use state_key::{state_version, unit_key};

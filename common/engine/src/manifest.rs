@@ -105,6 +105,11 @@ impl Manifest {
         self.data.as_ref().map(|data| data.file(&self.key))
     }
 
+    /// Whether it is stored for one window only, because its files have other rows too.
+    pub fn is_clipped(&self) -> bool {
+        self.key.rsplit('/').next().is_some_and(|name| name.contains('-'))
+    }
+
     /// Whether all its rows lie in `window`.
     pub(super) fn is_within(&self, window: &Window) -> bool {
         self.stats.min_us.is_none_or(|first| first >= window.from_us)

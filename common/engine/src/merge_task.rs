@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err, internal_err};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -19,6 +19,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc::Sender;
 use tracing::Instrument;
 
+use super::combine_stage::Shard as ShardTask;
 use super::merge_rows::MergeRows;
 use super::own_detections::{stream_rows, within_time_limit};
 use super::stage::{MergeFault, MergeStage, StateFault, Task};
@@ -51,7 +52,7 @@ const HELD_STATE_PART: u64 = 64;
 pub(super) fn start(
     stage: Arc<MergeStage>,
     schema: SchemaRef,
-    task: Task<(u16, u16)>,
+    task: Task<ShardTask>,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let mut results = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), WAITING_BATCHES);
@@ -63,7 +64,7 @@ pub(super) fn start(
         async move {
             let stage = &*stage;
             let guard = TaskGuard::start("merge");
-            let (error, panic) = match catch_panic(merge(stage, task.work, &schema, &sender, &context)).await
+            let (error, panic) = match catch_panic(merge(stage, &task.work, &schema, &sender, &context)).await
             {
                 Ok(Ok(())) => {
                     guard.end(true);
@@ -72,7 +73,7 @@ pub(super) fn start(
                 Ok(Err(error)) => (error, None),
                 Err(panic) => (exec_datafusion_err!("merging panicked: {panic}"), Some(panic)),
             };
-            let faults = find_unreadable(stage, task.work, &context, &error).await;
+            let faults = find_unreadable(stage, &task.work, &context, &error).await;
             let known = MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
             let fault = match (known, panic) {
                 (Some(known), _) => known,
@@ -115,12 +116,12 @@ fn other_fault(stage: &MergeStage, error: DataFusionError) -> Result<MergeFault>
 /// Sends the rows of all analyses of a shard.
 async fn merge(
     stage: &MergeStage,
-    buckets: (u16, u16),
+    task: &ShardTask,
     schema: &SchemaRef,
     sender: &Sender<Result<RecordBatch>>,
     context: &TaskContext,
 ) -> Result<()> {
-    let mut shard = Shard::new(stage, buckets, context);
+    let mut shard = Shard::new(stage, task, context);
     shard.hold_shared().await?;
     for id in &stage.analyses {
         let analysis = analysis(&stage.config, id)?;
@@ -136,16 +137,18 @@ async fn merge(
 /// The state files that can't be read or merged alone, if they may be the cause of `error`.
 async fn find_unreadable(
     stage: &MergeStage,
-    buckets: (u16, u16),
+    task: &ShardTask,
     context: &TaskContext,
     error: &DataFusionError,
 ) -> Vec<StateFault> {
     if is_exhausted(error) {
         return Vec::new();
     }
-    let shard = Shard::new(stage, buckets, context);
+    let shard = Shard::new(stage, task, context);
     let states = stage.inputs.iter().chain(&stage.past);
     let inputs = states.flat_map(|(id, files)| files.iter().map(move |file| (id, file)));
+    let parts = task.parts.iter().flat_map(|(id, parts)| parts.iter().map(move |part| (id, &part.file)));
+    let inputs = inputs.chain(parts);
     let checks: Vec<_> = inputs.map(|(id, file)| shard.check(id, file)).collect();
     stream::iter(checks).buffer_unordered(CONCURRENT_CHECKS).filter_map(ready).collect().await
 }
@@ -153,7 +156,7 @@ async fn find_unreadable(
 /// The state of one shard.
 struct Shard<'a> {
     stage: &'a MergeStage,
-    buckets: (u16, u16),
+    task: &'a ShardTask,
     session: SessionContext,
     context: &'a TaskContext,
     /// Small merged state that more than one analysis reads.
@@ -161,9 +164,9 @@ struct Shard<'a> {
 }
 
 impl<'a> Shard<'a> {
-    fn new(stage: &'a MergeStage, buckets: (u16, u16), context: &'a TaskContext) -> Self {
+    fn new(stage: &'a MergeStage, task: &'a ShardTask, context: &'a TaskContext) -> Self {
         let session = task_session(context.runtime_env());
-        Self { stage, buckets, session, context, held: BTreeMap::new() }
+        Self { stage, task, session, context, held: BTreeMap::new() }
     }
 
     /// Merges small state that more than one analysis reads, and holds it.
@@ -172,14 +175,11 @@ impl<'a> Shard<'a> {
             MemoryLimit::Finite(bytes) => HELD_STATE_BYTES.min(bytes as u64 / HELD_STATE_PART),
             _ => HELD_STATE_BYTES,
         };
-        let (from, to) = self.buckets;
-        let share = |bytes: u64| bytes * u64::from(to - from) / u64::from(BUCKETS);
-        for (id, files) in &self.stage.inputs {
+        for id in self.stage.inputs.keys() {
             let readers = self.stage.analyses.iter().filter_map(|id| self.stage.config.detections.by_id(id));
             let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
-            let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-            if is_shared && share(bytes) <= held_bytes {
-                let frame = self.stored(id, files.clone(), Scope::Shard)?;
+            if is_shared && self.bytes(id) <= held_bytes {
+                let frame = self.stored(id, self.files(id, Scope::Shard)?, Scope::Shard)?;
                 let schema = Arc::clone(frame.schema().inner());
                 let table = MemTable::try_new(schema, vec![frame.collect().await?])?;
                 self.held.insert(id, Arc::new(table));
@@ -205,7 +205,7 @@ impl<'a> Shard<'a> {
             session: &self.session.state(),
             open_side: &|table| self.side(table),
             window: stage.window,
-            buckets: self.buckets,
+            buckets: self.task.buckets,
             investigated: stage.investigated,
         })?;
         let mut batches = stream_rows(analysis, analysis.cut(frame, &stage.config)?).await?;
@@ -222,9 +222,36 @@ impl<'a> Shard<'a> {
             (Some(held), _) if scope == Scope::Shard => {
                 self.session.read_table(Arc::clone(held) as Arc<_>).map(Some)
             }
-            (_, Some(files)) => self.stored(id, files.clone(), scope).map(Some),
+            (_, Some(_)) => self.stored(id, self.files(id, scope)?, scope).map(Some),
             (_, None) => Ok(None),
         }
+    }
+
+    /// The files of a rollup with rows of this shard, or with all rows.
+    fn files(&self, id: &str, scope: Scope) -> Result<Vec<StateFile>> {
+        let files = self.stage.states(scope).get(id).cloned().unwrap_or_default();
+        let parts = self.task.parts.get(id).map(Vec::as_slice).unwrap_or_default();
+        match scope {
+            Scope::Past => Ok(files),
+            Scope::Whole if !self.task.parts.contains_key(id) => Ok(files),
+            // A task has only the parts of its own buckets.
+            Scope::Whole => internal_err!("an analysis reads all of {id}, but did not say so"),
+            Scope::Shard | Scope::Unmerged => {
+                Ok(files.into_iter().chain(parts.iter().map(|part| part.file.clone())).collect())
+            }
+        }
+    }
+
+    /// Bytes of a rollup's state in this shard, if all buckets of a file have the same number.
+    fn bytes(&self, id: &str) -> u64 {
+        let (from, to) = self.task.buckets;
+        let share = |file: &StateFile, (first, end): (u16, u16)| {
+            let shared = u64::from(to.min(end).saturating_sub(from.max(first)));
+            file.bytes * shared / u64::from(end.saturating_sub(first).max(1))
+        };
+        let files = self.stage.inputs.get(id).into_iter().flatten().map(|file| share(file, (0, BUCKETS)));
+        let parts = self.task.parts.get(id).into_iter().flatten();
+        files.chain(parts.map(|part| share(&part.file, part.buckets))).sum()
     }
 
     fn side(&self, table: &SideTable) -> Result<Option<DataFrame>> {
@@ -242,7 +269,7 @@ impl<'a> Shard<'a> {
         let state = open_location(&self.stage.state_url, self.context)?;
         let schema = state_schema(rollup(&self.stage.config, id)?, &self.stage.config, &self.session)?;
         let states = self.session.read_table(Arc::new(StateTable::new(schema, state, files)))?;
-        let (from, to) = self.buckets;
+        let (from, to) = self.task.buckets;
         match scope {
             Scope::Whole => Ok(states),
             Scope::Shard | Scope::Unmerged | Scope::Past => {

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec::EncodedStage;
 use super::stage::{Stage, Task, json_error};
-use super::{merge_task, names_task, rollup_task};
+use super::{combine_task, merge_task, names_task, rollup_task};
 
 /// Runs the tasks of a stage. Each partition of its input holds one task as text. So an engine that distributes partitions of
 /// leaf nodes distributes tasks, and a worker gets only its own.
@@ -72,6 +72,7 @@ impl ExecutionPlan for StageExec {
         match self.stage {
             Stage::Rollup(_) => "RollupExec",
             Stage::Merge(_) => "MergeExec",
+            Stage::Combine(_) => "CombineExec",
             Stage::Names(_) => "NamesExec",
         }
     }
@@ -116,6 +117,7 @@ impl ExecutionPlan for StageExec {
             match stage.clone() {
                 Stage::Rollup(stage) => rollup_task::start(stage, schema, parse(&text)?, context),
                 Stage::Merge(stage) => merge_task::start(stage, schema, parse(&text)?, context),
+                Stage::Combine(stage) => combine_task::start(stage, schema, parse(&text)?, context),
                 Stage::Names(stage) => names_task::start(stage, schema, parse(&text)?, context),
             }
         };

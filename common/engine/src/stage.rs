@@ -10,6 +10,7 @@ use datafusion::error::{DataFusionError, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::combine_stage::{CombineStage, LevelFile, PartOutcome, Shard};
 use super::manifest::Manifest;
 use super::merge_rows::MergeRows;
 use hindcast_base::ErrorKind;
@@ -30,6 +31,8 @@ pub enum Stage {
     Rollup(#[serde(with = "super::shared")] Arc<RollupStage>),
     /// Computes results from state.
     Merge(#[serde(with = "super::shared")] Arc<MergeStage>),
+    /// Combines the state of whole dates.
+    Combine(#[serde(with = "super::shared")] Arc<CombineStage>),
     /// Finds the entities that rows of state name.
     Names(#[serde(with = "super::shared")] Arc<NamesStage>),
 }
@@ -109,8 +112,10 @@ pub struct MergeStage {
     pub window: Window,
     /// The tasks: ranges of buckets `[from, to)`.
     pub shards: Vec<(u16, u16)>,
-    /// State files, by rollup. A rollup that is missing here has no table in the lake.
+    /// State files that every task reads, by rollup. A rollup that is missing here has no table in the lake.
     pub inputs: BTreeMap<String, Vec<StateFile>>,
+    /// Combined state of the window, by rollup: each task gets the parts with its buckets.
+    pub levels: BTreeMap<String, Vec<LevelFile>>,
     /// State files of the time before the window, by the rollups for which analyses look back.
     pub past: BTreeMap<String, Vec<StateFile>>,
     /// Side tables, by name.
@@ -154,6 +159,15 @@ pub struct StateRead {
 pub type NamesByFile = BTreeMap<String, BTreeSet<BTreeSet<u32>>>;
 
 impl MergeStage {
+    /// The task of a range of buckets.
+    fn shard(&self, buckets: (u16, u16)) -> Shard {
+        let overlaps = |part: &&LevelFile| part.buckets.0 < buckets.1 && buckets.0 < part.buckets.1;
+        let of_rollup = |(rollup, parts): (&String, &Vec<LevelFile>)| {
+            (rollup.clone(), parts.iter().filter(overlaps).cloned().collect())
+        };
+        Shard { buckets, parts: self.levels.iter().map(of_rollup).collect() }
+    }
+
     /// The state files for `scope`, by rollup.
     pub(super) fn states(&self, scope: Scope) -> &BTreeMap<String, Vec<StateFile>> {
         if scope == Scope::Past { &self.past } else { &self.inputs }
@@ -233,7 +247,7 @@ impl MergeFault {
 pub(super) struct Task<W> {
     /// Index in its stage.
     pub(super) index: usize,
-    /// A [`RollupUnit`], the range of buckets of a shard, or a [`StateRead`].
+    /// A [`RollupUnit`], a [`Shard`], a [`CombinedPart`] or a [`StateRead`].
     pub(super) work: W,
 }
 
@@ -244,7 +258,7 @@ impl Stage {
     /// If the stage names an unknown analysis or rollup.
     pub fn schema(&self) -> Result<SchemaRef> {
         match self {
-            Stage::Rollup(_) | Stage::Names(_) => {
+            Stage::Rollup(_) | Stage::Combine(_) | Stage::Names(_) => {
                 Ok(Arc::new(Schema::new(vec![Field::new("outcome", DataType::Utf8, false)])))
             }
             Stage::Merge(stage) => Ok(MergeRows::of(stage)?.schema()),
@@ -258,7 +272,12 @@ impl Stage {
                 (RollupStage { units: vec![], ..(**stage).clone() }.into(), task_texts(&stage.units)?)
             }
             Stage::Merge(stage) => {
-                (MergeStage { shards: vec![], ..(**stage).clone() }.into(), task_texts(&stage.shards)?)
+                let shards: Vec<Shard> = stage.shards.iter().map(|buckets| stage.shard(*buckets)).collect();
+                let header = MergeStage { shards: vec![], levels: BTreeMap::new(), ..(**stage).clone() };
+                (header.into(), task_texts(&shards)?)
+            }
+            Stage::Combine(stage) => {
+                (CombineStage { parts: vec![], ..(**stage).clone() }.into(), task_texts(&stage.parts)?)
             }
             Stage::Names(stage) => {
                 (NamesStage { reads: vec![], ..(**stage).clone() }.into(), task_texts(&stage.reads)?)
@@ -276,6 +295,12 @@ impl From<RollupStage> for Stage {
 impl From<MergeStage> for Stage {
     fn from(stage: MergeStage) -> Self {
         Stage::Merge(Arc::new(stage))
+    }
+}
+
+impl From<CombineStage> for Stage {
+    fn from(stage: CombineStage) -> Self {
+        Stage::Combine(Arc::new(stage))
     }
 }
 
@@ -304,6 +329,14 @@ pub(super) fn encode_outcome(schema: &SchemaRef, outcome: &impl Serialize) -> Re
 /// # Errors
 /// If the batch does not belong to a rollup stage.
 pub fn decode_outcomes(batch: &RecordBatch) -> Result<Vec<UnitOutcome>> {
+    decode(batch)
+}
+
+/// Decodes the outcomes in a batch of a combine stage.
+///
+/// # Errors
+/// If the batch does not belong to a combine stage.
+pub fn decode_parts(batch: &RecordBatch) -> Result<Vec<PartOutcome>> {
     decode(batch)
 }
 

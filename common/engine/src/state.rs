@@ -23,7 +23,7 @@ use hindcast_detections::rollups::Rollup;
 use hindcast_lake::{Location, StateFile};
 
 /// Ending of a manifest's name, after its key.
-const MANIFEST_ENDING: &str = ".json";
+pub(super) const MANIFEST_ENDING: &str = ".json";
 
 /// The manifests in the state folder of a table's date.
 #[derive(Debug)]
@@ -196,7 +196,8 @@ impl StateStore {
         }
     }
 
-    async fn put_data(&self, key: &str, state: EncodedState) -> Result<(StateFile, StateData)> {
+    /// Puts data under the hash of its content.
+    pub(super) async fn put_data(&self, key: &str, state: EncodedState) -> Result<(StateFile, StateData)> {
         let data = state.data();
         let file = data.file(key);
         let path = self.location.child(&file.path);

@@ -94,6 +94,7 @@ impl StageTasks {
                 return encode_outcome(&self.schema, &UnitOutcome { unit: task, result });
             }
             Stage::Merge(_) => format!("shard {task} could not be merged"),
+            Stage::Combine(_) => format!("state could not be combined by task {task}"),
             Stage::Names(_) => format!("the names in state could not be read by task {task}"),
         };
         Err(match error {
@@ -111,12 +112,16 @@ mod tests {
 
     use datafusion::physical_plan::ExecutionPlanProperties;
 
-    use super::super::stage::{MergeStage, NamesStage, RollupStage, RollupUnit, StateRead, decode_outcomes};
+    use super::super::combine_stage::{CombineStage, CombinedPart, LevelFile, Shard};
+    use super::super::stage::{
+        MergeStage, NamesStage, RollupStage, RollupUnit, StateRead, Task, decode_outcomes,
+    };
     use super::*;
     use hindcast_base::ErrorKind;
     use hindcast_base::storage_fault::{StorageOperation, is_of_store};
     use hindcast_base::time::Window;
     use hindcast_detections::config::Config;
+    use hindcast_lake::StateFile;
     use hindcast_observability::Origin;
 
     const WINDOW: Window = Window { from_us: 0, to_us: 1 };
@@ -148,6 +153,7 @@ mod tests {
             window: WINDOW,
             shards: vec![(0, 32), (32, 64)],
             inputs: BTreeMap::new(),
+            levels: BTreeMap::new(),
             past: BTreeMap::new(),
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),
@@ -156,6 +162,38 @@ mod tests {
             origin: Origin::default(),
         }
         .into()
+    }
+
+    fn combinations() -> Stage {
+        let part = CombinedPart { level: 0, buckets: (0, 32) };
+        CombineStage {
+            config: Config::load("default", &[]).unwrap(),
+            state_url: "file:///state/".into(),
+            levels: vec![],
+            parts: vec![part.clone(), part],
+            origin: Origin::default(),
+        }
+        .into()
+    }
+
+    #[test]
+    fn a_shard_gets_the_parts_with_its_buckets() {
+        let Stage::Merge(stage) = merges() else { panic!("no merge") };
+        let part = |from, to| {
+            let path = format!("levels/{from}.0123456789abcdef.parquet");
+            LevelFile { buckets: (from, to), file: StateFile { path, bytes: 9, tail_bytes: 4 } }
+        };
+        let parts = vec![part(0, 20), part(20, 40), part(40, 4_096)];
+        let levels = BTreeMap::from([("external_pairs".to_owned(), parts.clone())]);
+        let stage: Stage = MergeStage { levels, ..(*stage).clone() }.into();
+        let (header, texts) = stage.split().unwrap();
+        let Stage::Merge(header) = header else { panic!("no merge") };
+        assert!(header.levels.is_empty() && header.shards.is_empty());
+        let of_task = |text: &String| serde_json::from_str::<Task<Shard>>(text).unwrap().work;
+        let shards: Vec<Shard> = texts.iter().map(of_task).collect();
+        assert_eq!(shards[0].buckets, (0, 32));
+        assert_eq!(shards[0].parts["external_pairs"], parts[..2]);
+        assert_eq!(shards[1].parts["external_pairs"], parts[1..]);
     }
 
     fn names() -> Stage {
@@ -172,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_plan_has_one_partition_per_task_and_its_stage_no_tasks() {
-        for stage in [rollups(), merges(), names()] {
+        for stage in [rollups(), merges(), combinations(), names()] {
             let tasks = StageTasks::of(&stage).unwrap();
             assert_eq!(tasks.count(), 2);
             assert_eq!(tasks.plan(&[1, 0]).unwrap().output_partitioning().partition_count(), 2);
@@ -180,6 +218,7 @@ mod tests {
             match crate::stage_in(tasks.plan(&[1]).unwrap().as_ref()) {
                 Some(Stage::Rollup(stage)) => assert!(stage.units.is_empty()),
                 Some(Stage::Merge(stage)) => assert!(stage.shards.is_empty()),
+                Some(Stage::Combine(stage)) => assert!(stage.parts.is_empty()),
                 Some(Stage::Names(stage)) => assert!(stage.reads.is_empty()),
                 None => panic!("the plan is not that of a stage"),
             }

@@ -58,13 +58,16 @@ impl Weights {
     }
 
     /// The weights as they are stored; none for few rows.
-    pub(super) fn stored(&self) -> StoredWeights {
+    pub fn stored(&self) -> StoredWeights {
         let parts = self.of_parts.iter().map(|weight| step_of(*weight)).collect();
         StoredWeights(if self.rows < LEAST_ROWS { Vec::new() } else { parts })
     }
 
     /// Adds stored weights.
     pub fn add(&mut self, stored: &StoredWeights) {
+        if !stored.is_empty() {
+            self.rows = self.rows.max(LEAST_ROWS);
+        }
         self.of_parts.iter_mut().zip(&stored.0).for_each(|(weight, step)| *weight += weight_of(*step));
     }
 }

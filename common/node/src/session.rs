@@ -78,6 +78,7 @@ mod tests {
             window: Window { from_us: 0, to_us: 1 },
             shards: vec![(0, 1)],
             inputs: ["external_pairs", "internal_pairs"].map(files).into(),
+            levels: BTreeMap::new(),
             past: BTreeMap::new(),
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),

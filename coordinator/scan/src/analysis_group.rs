@@ -41,6 +41,11 @@ impl AnalysisGroup {
         self.0.iter().any(reads)
     }
 
+    /// Whether one of its analyses may open all keys of a rollup, and not only those of its shard.
+    pub(super) fn may_read_whole(&self, rollup: &str) -> bool {
+        self.0.iter().any(|analysis| analysis.may_read_whole(rollup))
+    }
+
     /// The ids of its analyses, for messages.
     pub(super) fn names(&self) -> String {
         self.0.iter().map(|analysis| analysis.id).collect::<Vec<_>>().join(", ")

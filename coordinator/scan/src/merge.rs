@@ -11,13 +11,15 @@ use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, SideTable};
 use hindcast_engine::{
-    MergeFault, MergeRows, MergeStage, NamesByFile, NamesStage, Stage, StateFault, Weights, decode_names,
+    LEVELS, MergeFault, MergeRows, MergeStage, NamesByFile, NamesStage, Stage, StateFault, Weights,
+    decode_names,
 };
 use hindcast_lake::StateFile;
 use hindcast_observability::Origin;
 
 use super::analysis_group::AnalysisGroup;
 use super::failures::Failures;
+use super::levels::Levels;
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
 use super::shards::shards;
@@ -57,6 +59,7 @@ pub(super) struct Merger<'a> {
     rollups: &'a RollupRun<'a>,
     progress: &'a dyn Progress,
     records: Vec<UnitRecord>,
+    levels: Levels,
     side_tables: BTreeMap<String, StateFile>,
     /// How often each file of state was computed again.
     repairs: BTreeMap<String, u32>,
@@ -79,10 +82,22 @@ impl<'a> Merger<'a> {
             rollups,
             progress,
             records,
+            levels: Levels::default(),
             side_tables: BTreeMap::new(),
             repairs: BTreeMap::new(),
             failures: Failures::default(),
         }
+    }
+
+    /// Merges combined state where there is some; what is missing is made first.
+    ///
+    /// # Errors
+    /// If a rollup of a record is not known.
+    pub(super) async fn use_levels(&mut self) -> Result<()> {
+        if self.options.use_cache {
+            self.levels = Levels::of(self.plan, self.options, &self.records).await?;
+        }
+        Ok(())
     }
 
     /// Users' own detections that failed: they have no results.
@@ -101,7 +116,8 @@ impl<'a> Merger<'a> {
     }
 
     /// The units, including state that was computed again.
-    pub(super) fn into_records(self) -> Vec<UnitRecord> {
+    pub(super) fn into_records(mut self) -> Vec<UnitRecord> {
+        self.levels.name_damaged(&mut self.records);
         self.records
     }
 
@@ -125,7 +141,7 @@ impl<'a> Merger<'a> {
         let mut results = Results::new();
         let mut groups = AnalysisGroup::all(analyses);
         loop {
-            let state = StateFiles::of(self.plan, &self.records);
+            let state = StateFiles::of(self.plan, &self.records).with_levels(self.levels.used());
             // The longest first, so that others fill what it leaves free.
             groups.sort_by_key(|group| std::cmp::Reverse(state.bytes(group)));
             let merges: Vec<_> = groups.iter().map(|group| self.merge(group, &state)).collect();
@@ -193,6 +209,18 @@ impl<'a> Merger<'a> {
     async fn repair(&mut self, mut faults: Vec<StateFault>) -> Result<()> {
         faults.sort_by(|left, right| left.file.cmp(&right.file));
         faults.dedup_by(|left, right| left.file == right.file);
+        let mut of_units = Vec::new();
+        for fault in faults {
+            // Several parts of a level may be damaged: the first of them ends its use.
+            let is_of_level = fault.file.starts_with(LEVELS);
+            if !self.levels.drop_damaged(&fault, self.options).await? && !is_of_level {
+                of_units.push(fault);
+            }
+        }
+        if of_units.is_empty() {
+            return Ok(());
+        }
+        let faults = of_units;
         for StateFault { file, reason } in &faults {
             let repairs = self.repairs.entry(file.clone()).or_default();
             *repairs += 1;
@@ -222,13 +250,15 @@ impl<'a> Merger<'a> {
 
     async fn merge_all(&self, group: &AnalysisGroup, state: &StateFiles) -> Result<Merged> {
         let options = self.options;
+        let (inputs, levels) = state.inputs(group);
         let stage = Arc::new(MergeStage {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
             window: self.plan.window,
             shards: shards(self.shard_count(group, state), &self.weights(group)),
             origin: Origin::here(options.job),
-            inputs: read_by(group, &state.of_window),
+            inputs,
+            levels,
             past: read_by(group, &state.past),
             side_tables: self.side_tables.clone(),
             columns: self.plan.columns.clone(),

@@ -136,6 +136,7 @@ async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Prog
     progress.merging();
 
     let mut merger = Merger::new(plan, options, &rollups, progress, records);
+    merger.use_levels().await?;
     add_locations(&mut merger, plan, options).await?;
     let mut analyses = AnalysisRun::merge(plan, options, &mut merger).await?;
     let context = EntityContext::load(&mut merger, &analyses.wanted_entities(), options.config).await?;

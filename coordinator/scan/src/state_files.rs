@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_detections::rollups::Rollup;
-use hindcast_engine::{Manifest, StateRead, state_version};
+use hindcast_engine::{LevelFile, Manifest, StateRead, state_version};
 use hindcast_lake::StateFile;
 use serde::{Deserialize, Serialize};
 
 use super::analysis_group::AnalysisGroup;
+use super::levels::{UsedLevel, replaced};
 use super::plan::ScanPlan;
 use super::unit_record::UnitRecord;
 use super::units::is_past;
@@ -21,6 +22,8 @@ pub(super) type FilesByRollup = BTreeMap<String, Vec<StateFile>>;
 /// The state files of all units.
 pub(super) struct StateFiles {
     pub(super) of_window: FilesByRollup,
+    /// Combined state of the window, instead of files that are not in `of_window`.
+    pub(super) levels: BTreeMap<String, Vec<LevelFile>>,
     /// State of the time before the window, of the rollups that analyses look back at.
     pub(super) past: FilesByRollup,
 }
@@ -31,8 +34,11 @@ impl StateFiles {
         let none_of = |rollup: &&Rollup| (rollup.id.to_owned(), Vec::new());
         let of_window = plan.tables.iter().flat_map(|planned| &planned.rollups);
         let past = plan.tables.iter().flat_map(|planned| &planned.past).flat_map(|past| &past.rollups);
-        let mut state =
-            Self { of_window: of_window.map(none_of).collect(), past: past.map(none_of).collect() };
+        let mut state = Self {
+            of_window: of_window.map(none_of).collect(),
+            levels: BTreeMap::new(),
+            past: past.map(none_of).collect(),
+        };
         for record in records {
             let files = if is_past(&record.unit, plan) { &mut state.past } else { &mut state.of_window };
             for manifest in &record.manifests {
@@ -44,10 +50,42 @@ impl StateFiles {
         state
     }
 
+    /// Reads levels instead of the files that they combine.
+    #[must_use]
+    pub(super) fn with_levels(mut self, levels: &[UsedLevel]) -> Self {
+        for (rollup, files) in &mut self.of_window {
+            let used: Vec<&UsedLevel> = levels.iter().filter(|used| used.rollup == *rollup).collect();
+            if used.is_empty() {
+                continue;
+            }
+            let (left, parts) = replaced(std::mem::take(files), &used);
+            *files = left;
+            self.levels.insert(rollup.clone(), parts);
+        }
+        self
+    }
+
     /// Bytes that the analyses of a group read.
     pub(super) fn bytes(&self, group: &AnalysisGroup) -> u64 {
-        let read = self.of_window.iter().chain(&self.past).filter(|(id, _)| group.reads(id));
-        read.flat_map(|(_, files)| files).map(|file| file.bytes).sum()
+        let files = self.of_window.iter().chain(&self.past).filter(|(id, _)| group.reads(id));
+        let levels = self.levels.iter().filter(|(id, _)| group.reads(id));
+        let of_levels: u64 = levels.flat_map(|(_, parts)| parts).map(|part| part.file.bytes).sum();
+        of_levels + files.flat_map(|(_, files)| files).map(|file| file.bytes).sum::<u64>()
+    }
+
+    /// The files of the window that every task of a group reads, and the parts of levels of which each task reads its own.
+    pub(super) fn inputs(&self, group: &AnalysisGroup) -> (FilesByRollup, BTreeMap<String, Vec<LevelFile>>) {
+        let mut files = read_by(group, &self.of_window);
+        let mut levels = BTreeMap::new();
+        for (rollup, parts) in self.levels.iter().filter(|(id, _)| group.reads(id)) {
+            if group.may_read_whole(rollup) {
+                let whole = parts.iter().map(|part| part.file.clone());
+                files.entry(rollup.clone()).or_default().extend(whole);
+            } else {
+                levels.insert(rollup.clone(), parts.clone());
+            }
+        }
+        (files, levels)
     }
 }
 

@@ -118,7 +118,12 @@ impl TestLake {
 
     /// The state next to the lake.
     pub(super) fn state(&self) -> StateStore {
-        StateStore::new(Location::parse(&self.place.path().join("state").display().to_string()).unwrap())
+        StateStore::new(Location::parse(&self.state_path().display().to_string()).unwrap())
+    }
+
+    /// The folder of the state.
+    pub(super) fn state_path(&self) -> PathBuf {
+        self.place.path().join("state")
     }
 
     pub(super) fn options<'a>(&'a self, config: &'a Config, state: &'a StateStore) -> RunOptions<'a> {

@@ -223,6 +223,14 @@ impl Analysis {
         }
     }
 
+    /// Whether it may open all keys of a rollup, and not only those of its shard.
+    pub fn may_read_whole(&self, rollup: &str) -> bool {
+        match &self.query {
+            Query::Native(_) => self.optional_rollups.contains(&rollup),
+            Query::Sql(sql) => sql.text.to_lowercase().contains(&format!("{rollup}{OF_ALL_SHARDS}")),
+        }
+    }
+
     /// The complete result, from the rows of all shards, if there is an [`Analysis::finish`] step.
     ///
     /// # Errors

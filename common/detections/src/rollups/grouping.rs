@@ -20,11 +20,15 @@ use hindcast_functions::{
 const PAIR_COLUMN: &str = "_pair";
 const MEASURES_COLUMN: &str = "_measures";
 
-/// The input of a grouping: rows of a table, or states.
+/// The input and the result of a grouping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grouped {
+    /// Rows of a table, to stored state.
     Rows,
+    /// States, to one complete state.
     States,
+    /// States, to one stored state.
+    Combined,
 }
 
 /// A text key that is grouped as a number.
@@ -40,7 +44,7 @@ impl TextKey<'_> {
 }
 
 /// Groups a frame with its text keys as numbers, the first two of them as one number. Rows become stored state, with keys as
-/// dictionaries. States become one complete state, with keys as texts and sets as lists.
+/// dictionaries. States become one complete state, with keys as texts and sets as lists, or one stored state.
 pub(super) fn group(frame: DataFrame, keys: &[&str], all: &[Measure], of: Grouped) -> Result<DataFrame> {
     let (mut grouped, mut texts) = (Vec::new(), Vec::new());
     for name in keys {
@@ -67,7 +71,7 @@ pub(super) fn group(frame: DataFrame, keys: &[&str], all: &[Measure], of: Groupe
             };
             let interner = &texts[place].interner;
             match of {
-                Grouped::Rows => interner.dictionary_of(number),
+                Grouped::Rows | Grouped::Combined => interner.dictionary_of(number),
                 Grouped::States => interner.texts_of(number),
             }
             .alias(*name)
@@ -81,17 +85,20 @@ pub(super) fn group(frame: DataFrame, keys: &[&str], all: &[Measure], of: Groupe
                 side_by_side.push((measure.name, operation, measure.of_rows()));
                 columns.push(measure.stored(all).alias(measure.name));
             }
-            (Some(operation), Grouped::States) => {
+            (Some(operation), Grouped::States | Grouped::Combined) => {
                 side_by_side.push((measure.name, operation.of_states(), measure.of_state(all)));
-                columns.push(united(measure.name).alias(measure.name));
+                let is_stored = of == Grouped::Combined;
+                let value = if is_stored { measure.stored(all) } else { united(measure.name) };
+                columns.push(value.alias(measure.name));
             }
             (None, Grouped::Rows) => {
                 aggregates.push(measure.gathered(vec![measure.of_rows()]).alias(measure.name));
                 columns.push(measure.packed().alias(measure.name));
             }
-            (None, Grouped::States) => {
+            (None, Grouped::States | Grouped::Combined) => {
                 aggregates.push(measure.gathered(measure.set_of_state()).alias(measure.name));
-                columns.push(ident(measure.name));
+                let is_stored = of == Grouped::Combined;
+                columns.push(if is_stored { measure.packed().alias(measure.name) } else { ident(measure.name) });
             }
         }
     }

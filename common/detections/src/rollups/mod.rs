@@ -141,6 +141,20 @@ impl Rollup {
         }
     }
 
+    /// Several stored states as one stored state, with the bucket of each state row last. Merging it gives what merging them gives.
+    ///
+    /// # Errors
+    /// If the frame is not state of this rollup.
+    pub fn combine(&self, states: DataFrame) -> Result<DataFrame> {
+        match &self.shape {
+            Shape::Rows => Ok(states),
+            Shape::Groups { keys, measures } => {
+                let bucket = bucket_of(self.bucket_key.iter().map(|column| ident(*column)).collect());
+                group(states, keys, measures, Grouped::Combined)?.with_column(BUCKET_COLUMN, bucket)
+            }
+        }
+    }
+
     /// The values of the parameters that its state depends on.
     pub fn parameters(&self, config: &Config) -> Value {
         let value = |path: &str| config.parameter(path).unwrap_or_default();

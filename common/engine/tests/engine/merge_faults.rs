@@ -53,6 +53,7 @@ fn stage(lake: &SmallLake, files: &[&StateFile]) -> MergeStage {
         window: Window::new(0, i64::MAX).expect("a window"),
         shards: vec![(0, 1_300), (1_300, BUCKETS)],
         inputs: BTreeMap::from([(ROLLUP.to_owned(), files.iter().map(|file| (*file).clone()).collect())]),
+        levels: BTreeMap::new(),
         past: BTreeMap::new(),
         side_tables: BTreeMap::new(),
         columns: BTreeMap::from([(TABLE.to_owned(), columns)]),

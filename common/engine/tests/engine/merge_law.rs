@@ -41,6 +41,14 @@ impl Bench {
         self.collect(rollup.build(table, &self.config).expect("a plan"))
     }
 
+    /// One stored state of several, with the columns of stored state.
+    fn combined(&self, rollup: &Rollup, states: RecordBatch) -> RecordBatch {
+        let schema = states.schema();
+        let states = self.session.read_batch(states).expect("a frame");
+        let combined = self.collect(rollup.combine(states).expect("a plan"));
+        RecordBatch::try_new(schema, combined.columns().to_vec()).expect("the columns of state")
+    }
+
     fn merged(&self, rollup: &Rollup, states: RecordBatch, buckets: (u16, u16)) -> Vec<String> {
         let in_shard =
             ident(BUCKET_COLUMN).gt_eq(lit(buckets.0)).and(ident(BUCKET_COLUMN).lt(lit(buckets.1)));
@@ -78,6 +86,13 @@ proptest! {
                 .collect();
             let states = concat_batches(&parts[0].schema(), &parts).expect("states");
             prop_assert_eq!(&expected, &sorted(bench.merged(rollup, states.clone(), (0, BUCKETS))), "{} in parts", rollup.id);
+
+            // Some states combined into one, and that one with the others.
+            let combined = bench.combined(rollup, concat_batches(&parts[0].schema(), &parts[..2]).expect("states"));
+            let with_others = concat_batches(&combined.schema(), [&combined, &parts[2], &parts[3]]).expect("states");
+            let again = bench.combined(rollup, with_others.clone());
+            prop_assert_eq!(&expected, &sorted(bench.merged(rollup, with_others, (0, BUCKETS))), "{} combined", rollup.id);
+            prop_assert_eq!(&expected, &sorted(bench.merged(rollup, again, (0, BUCKETS))), "{} combined twice", rollup.id);
 
             let low = bench.merged(rollup, states.clone(), (0, cut));
             let high = bench.merged(rollup, states, (cut, BUCKETS));
