@@ -177,7 +177,7 @@ impl Runner<'_> {
         states: &States<'_>,
         sides: &SideTables,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
-        let mut bounds: Vec<u8> =
+        let mut bounds: Vec<u16> =
             (0..self.rng.below(MAX_SHARDS)).map(|_| self.rng.below(usize::from(BUCKETS)) as u16).collect();
         bounds.extend([0, BUCKETS]);
         bounds.sort_unstable();
