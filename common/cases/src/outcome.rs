@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use super::form::Case;
@@ -21,7 +22,7 @@ use hindcast_detections::analyses::{
 };
 use hindcast_detections::config::Config;
 use hindcast_detections::findings::{Finding, Prevalence, candidate_entities, findings_of, wanted_rows};
-use hindcast_functions::BUCKETS;
+use hindcast_functions::{BUCKETS, key_number};
 use hindcast_lake::task_session;
 
 /// Maximum number of shards of a merge.
@@ -185,29 +186,39 @@ impl Runner<'_> {
         self.rng.shuffle(&mut shards);
         let (mut schema, mut rows) = (None, Vec::new());
         for buckets in shards {
-            let frame = self.shard(analysis, states, sides, buckets)?;
-            schema = Some(Arc::clone(frame.schema().inner()));
-            rows.extend(frame.collect().await?);
+            // Rows that depend on one key alone are the same if other keys are computed apart.
+            let halves = if analysis.per_key.is_empty() { vec![None] } else { vec![Some(0), Some(1)] };
+            for half in halves {
+                let frame = self.shard(analysis, states, sides, (buckets, half))?;
+                schema = Some(Arc::clone(frame.schema().inner()));
+                rows.extend(frame.collect().await?);
+            }
         }
         let schema = schema.ok_or_else(|| Error::Internal("a merge has no shard".to_owned()))?;
         Ok((schema, rows))
     }
 
-    /// The result of one shard.
+    /// The result of one shard, or of the keys of it whose number has this remainder by 2.
     fn shard(
         &self,
         analysis: &Analysis,
         states: &States<'_>,
         sides: &SideTables,
-        buckets: (u16, u16),
+        (buckets, half): ((u16, u16), Option<u64>),
     ) -> Result<DataFrame> {
+        let open = |id: &str, scope| {
+            let states = states.open(id, scope, buckets)?;
+            let (Some(states), Some(half)) = (&states, half) else { return Ok(states) };
+            let number = key_number(analysis.per_key.iter().map(|column| ident(*column)).collect());
+            states.clone().filter((number % lit(2u64)).eq(lit(half))).map(Some)
+        };
         let open_side = |table: &SideTable| {
             sides.get(table.name).map(|rows| self.session.read_batch(rows.clone())).transpose()
         };
         let frame = analysis.run(&Inputs {
             config: self.config,
             columns: &self.columns,
-            open: &|id, scope| states.open(id, scope, buckets),
+            open: &open,
             schema_of: &|id| merged_columns(id, self.config, &self.session),
             session: &self.session.state(),
             open_side: &open_side,

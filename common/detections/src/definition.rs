@@ -31,6 +31,8 @@ pub(super) struct DetectionDefinition {
     #[serde(default)]
     pub(super) order: Vec<Spanned<String>>,
     pub(super) limit: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) per_key: Vec<Spanned<String>>,
     pub(super) companion: Option<String>,
     #[serde(default)]
     pub(super) uses: BTreeMap<String, String>,

@@ -211,6 +211,7 @@ fn analysis(id: &str, files: &Folder<'_>, origin: Origin) -> Result<Analysis> {
         finish: files.get(FINISH).map(|(path, text)| whole(path, text)),
         order: leaked_list(order.collect()),
         limit: definition.limit.as_ref().map(|limit| leaked(limit.get_ref())),
+        per_key: spanned(&definition.per_key),
         companion,
         finding: definition.finding.map(|finding| FindingRule::load(finding, file, text)).transpose()?,
         about: About {

@@ -41,6 +41,15 @@ pub(super) fn check_metadata(
             return wrong(column, format!("order names {name:?}, which is not a column of the result{hint}"));
         }
     }
+    for column in &definition.per_key {
+        if !columns.contains(column.get_ref().as_str()) {
+            let hint = did_you_mean(column.get_ref(), columns.iter().copied());
+            return wrong(
+                column,
+                format!("per_key names {:?}, which is not a column of the result{hint}", column.get_ref()),
+            );
+        }
+    }
     if let Some(limit) = &definition.limit {
         let kind = definition.parameters.get(limit.get_ref()).map(|parameter| parameter.kind);
         if kind != Some(ParameterType::Integer) {

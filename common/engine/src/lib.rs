@@ -13,6 +13,7 @@ mod local;
 mod manifest;
 mod memory;
 mod merge_rows;
+mod merge_stored;
 mod merge_task;
 mod names_task;
 mod own_detections;
@@ -26,6 +27,7 @@ mod state_key;
 #[cfg(test)]
 mod state_mutations;
 mod state_table;
+mod stored_rows;
 mod stream_table;
 mod tasks;
 mod unit_reader;
@@ -52,6 +54,7 @@ pub use stage::{
 pub use state::{Committed, Lookup, StateStore};
 pub use state_key::{state_version, unit_key};
 pub use state_table::merged_state;
+pub use stored_rows::{EarlierResult, StoredResult};
 pub use tasks::StageTasks;
 pub use weights::{PART_BUCKETS, PARTS, StoredWeights, Weights};
 pub use write_state::EncodedState;

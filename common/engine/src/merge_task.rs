@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use super::combine_stage::Shard as ShardTask;
 use super::merge_rows::MergeRows;
+use super::merge_stored::{ChangedKeys, merge_stored};
 use super::own_detections::{stream_rows, within_time_limit};
 use super::stage::{MergeFault, MergeStage, StateFault, Task};
 use super::state_table::StateTable;
@@ -121,6 +122,9 @@ async fn merge(
     sender: &Sender<Result<RecordBatch>>,
     context: &TaskContext,
 ) -> Result<()> {
+    if let Some(stored) = &stage.stored {
+        return merge_stored(stage, stored, task, schema, sender, context).await;
+    }
     let mut shard = Shard::new(stage, task, context);
     shard.hold_shared().await?;
     for id in &stage.analyses {
@@ -154,23 +158,43 @@ async fn find_unreadable(
 }
 
 /// The state of one shard.
-struct Shard<'a> {
+pub(super) struct Shard<'a> {
     stage: &'a MergeStage,
     task: &'a ShardTask,
     session: SessionContext,
     context: &'a TaskContext,
     /// Small merged state that more than one analysis reads.
     held: BTreeMap<&'a str, Arc<MemTable>>,
+    /// The keys that are read, if not all.
+    only: Option<ChangedKeys>,
 }
 
 impl<'a> Shard<'a> {
-    fn new(stage: &'a MergeStage, task: &'a ShardTask, context: &'a TaskContext) -> Self {
+    pub(super) fn new(stage: &'a MergeStage, task: &'a ShardTask, context: &'a TaskContext) -> Self {
         let session = task_session(context.runtime_env());
-        Self { stage, task, session, context, held: BTreeMap::new() }
+        Self { stage, task, session, context, held: BTreeMap::new(), only: None }
+    }
+
+    pub(super) fn stage(&self) -> &'a MergeStage {
+        self.stage
+    }
+
+    pub(super) fn task(&self) -> &'a ShardTask {
+        self.task
+    }
+
+    pub(super) fn session(&self) -> &SessionContext {
+        &self.session
+    }
+
+    /// Reads only the state of these keys, or of all.
+    pub(super) fn read_only(&mut self, keys: Option<ChangedKeys>) {
+        self.held.clear();
+        self.only = keys;
     }
 
     /// Merges small state that more than one analysis reads, and holds it.
-    async fn hold_shared(&mut self) -> Result<()> {
+    pub(super) async fn hold_shared(&mut self) -> Result<()> {
         let held_bytes = match self.context.memory_pool().memory_limit() {
             MemoryLimit::Finite(bytes) => HELD_STATE_BYTES.min(bytes as u64 / HELD_STATE_PART),
             _ => HELD_STATE_BYTES,
@@ -195,9 +219,21 @@ impl<'a> Shard<'a> {
         schema: &SchemaRef,
         sender: &Sender<Result<RecordBatch>>,
     ) -> Result<bool> {
+        let frame = analysis.cut(self.frame(analysis)?, &self.stage.config)?;
+        let mut batches = stream_rows(analysis, frame).await?;
+        while let Some(batch) = batches.next().await.transpose()? {
+            if sender.send(MergeRows::widen(schema, analysis.id, &batch)).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The rows of one analysis.
+    pub(super) fn frame(&self, analysis: &Analysis) -> Result<DataFrame> {
         let stage = self.stage;
         let open = |rollup: &str, scope| self.merged(rollup, scope);
-        let frame = analysis.run(&Inputs {
+        analysis.run(&Inputs {
             config: &stage.config,
             columns: &stage.columns,
             open: &open,
@@ -207,14 +243,7 @@ impl<'a> Shard<'a> {
             window: stage.window,
             buckets: self.task.buckets,
             investigated: stage.investigated,
-        })?;
-        let mut batches = stream_rows(analysis, analysis.cut(frame, &stage.config)?).await?;
-        while let Some(batch) = batches.next().await.transpose()? {
-            if sender.send(MergeRows::widen(schema, analysis.id, &batch)).await.is_err() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        })
     }
 
     fn merged(&self, id: &str, scope: Scope) -> Result<Option<DataFrame>> {
@@ -265,16 +294,20 @@ impl<'a> Shard<'a> {
         open_states(rollup(&self.stage.config, id)?, self.states(id, files, scope)?, scope)
     }
 
-    fn states(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
+    pub(super) fn states(&self, id: &str, files: Vec<StateFile>, scope: Scope) -> Result<DataFrame> {
         let state = open_location(&self.stage.state_url, self.context)?;
         let schema = state_schema(rollup(&self.stage.config, id)?, &self.stage.config, &self.session)?;
-        let states = self.session.read_table(Arc::new(StateTable::new(schema, state, files)))?;
+        let mut table = StateTable::new(schema, state, files);
+        if self.only.is_some() {
+            table = table.reading_keys_first();
+        }
+        let states = self.session.read_table(Arc::new(table))?;
         let (from, to) = self.task.buckets;
-        match scope {
-            Scope::Whole => Ok(states),
-            Scope::Shard | Scope::Unmerged | Scope::Past => {
-                states.filter(ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to))))
-            }
+        let in_shard = ident(BUCKET_COLUMN).gt_eq(lit(from)).and(ident(BUCKET_COLUMN).lt(lit(to)));
+        match (scope, &self.only) {
+            (Scope::Whole, _) => Ok(states),
+            (Scope::Shard | Scope::Unmerged, Some(keys)) => states.filter(in_shard.and(keys.has_row())),
+            (Scope::Shard | Scope::Unmerged | Scope::Past, _) => states.filter(in_shard),
         }
     }
 

@@ -14,6 +14,7 @@ use super::combine_stage::{CombineStage, LevelFile, PartOutcome, Shard};
 use super::manifest::Manifest;
 use super::merge_rows::MergeRows;
 use hindcast_base::ErrorKind;
+use super::stored_rows::StoredResult;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::error::InputFault;
 use hindcast_base::storage_fault::StorageFault;
@@ -116,6 +117,8 @@ pub struct MergeStage {
     pub inputs: BTreeMap<String, Vec<StateFile>>,
     /// Combined state of the window, by rollup: each task gets the parts with its buckets.
     pub levels: BTreeMap<String, Vec<LevelFile>>,
+    /// Where the rows of its tasks are stored, if they are.
+    pub stored: Option<StoredResult>,
     /// State files of the time before the window, by the rollups for which analyses look back.
     pub past: BTreeMap<String, Vec<StateFile>>,
     /// Side tables, by name.

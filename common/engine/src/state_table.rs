@@ -24,12 +24,18 @@ pub(super) struct StateTable {
     state: Location,
     schema: SchemaRef,
     files: Vec<StateFile>,
+    reads_keys_first: bool,
 }
 
 impl StateTable {
     /// A table of `files` with `schema` in the folder `state`.
     pub(super) fn new(schema: SchemaRef, state: Location, files: Vec<StateFile>) -> Self {
-        Self { state, schema, files }
+        Self { state, schema, files, reads_keys_first: false }
+    }
+
+    /// Reads the columns of filters first, and others only of the rows that pass: for filters that few rows pass.
+    pub(super) fn reading_keys_first(self) -> Self {
+        Self { reads_keys_first: true, ..self }
     }
 }
 
@@ -85,6 +91,6 @@ impl TableProvider for StateTable {
             }
             None => None,
         };
-        state_scan(&self.state, &self.schema, &self.files, projection, predicate)
+        state_scan(&self.state, &self.schema, &self.files, projection, predicate, self.reads_keys_first)
     }
 }

@@ -154,6 +154,7 @@ mod tests {
             shards: vec![(0, 32), (32, 64)],
             inputs: BTreeMap::new(),
             levels: BTreeMap::new(),
+            stored: None,
             past: BTreeMap::new(),
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),

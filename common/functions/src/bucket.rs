@@ -29,18 +29,38 @@ fn hashes_of(texts: &ArrayRef) -> Result<Vec<u64>> {
     Ok(as_texts(texts)?.iter().map(hash).collect())
 }
 
-fn hash_of(text: &[u8]) -> u64 {
+pub(super) fn hash_of(text: &[u8]) -> u64 {
     let hash = text.iter().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME));
     hash ^ (hash >> 32)
 }
 
-/// The hash of each row's text; a dictionary is hashed once per value.
-fn row_hashes(array: &ArrayRef, of_dictionary: &OfDictionary<Vec<u64>>) -> Result<Vec<u64>> {
+/// The hash of each row's text, by `hashes_of`; a dictionary is hashed once per value.
+fn row_hashes(
+    array: &ArrayRef,
+    of_dictionary: &OfDictionary<Vec<u64>>,
+    hashes_of: fn(&ArrayRef) -> Result<Vec<u64>>,
+) -> Result<Vec<u64>> {
     let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
         return hashes_of(array);
     };
     let of_values = of_dictionary.get_or_compute(dictionary.values(), hashes_of)?;
     Ok(dictionary.keys().iter().map(|key| key.map_or(0, |key| of_values[key as usize])).collect())
+}
+
+/// The hash of each row's key: the sum of the hashes of its columns, multiplied by a prime before the next is added.
+pub(super) fn sum_of_hashes(
+    args: &ScalarFunctionArgs,
+    of_dictionaries: &[OfDictionary<Vec<u64>>],
+    hashes_of: fn(&ArrayRef) -> Result<Vec<u64>>,
+) -> Result<Vec<u64>> {
+    let mut sums = vec![0u64; args.number_rows];
+    for (column, of_dictionary) in args.args.iter().zip(of_dictionaries) {
+        let hashes = row_hashes(&column.to_array(args.number_rows)?, of_dictionary, hashes_of)?;
+        for (sum, hash) in sums.iter_mut().zip(hashes) {
+            *sum = sum.wrapping_mul(FNV_PRIME).wrapping_add(hash);
+        }
+    }
+    Ok(sums)
 }
 
 #[derive(Debug)]
@@ -85,13 +105,7 @@ impl ScalarUDFImpl for BucketOf {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let mut sums = vec![0u64; args.number_rows];
-        for (column, of_dictionary) in args.args.iter().zip(&self.of_dictionaries) {
-            let hashes = row_hashes(&column.to_array(args.number_rows)?, of_dictionary)?;
-            for (sum, hash) in sums.iter_mut().zip(hashes) {
-                *sum = sum.wrapping_mul(FNV_PRIME).wrapping_add(hash);
-            }
-        }
+        let sums = sum_of_hashes(&args, &self.of_dictionaries, hashes_of)?;
         let buckets: UInt16Array = sums.iter().map(|sum| Some((sum % u64::from(BUCKETS)) as u16)).collect();
         Ok(ColumnarValue::Array(Arc::new(buckets)))
     }

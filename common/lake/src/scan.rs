@@ -139,7 +139,8 @@ fn kept(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 }
 
 /// A scan of state files of one schema below `state`, in one partition and without an order, with the columns of `projection`. A
-/// file that has changed since it was written is an error.
+/// file that has changed since it was written is an error. The predicate prunes row groups and pages; if `filters_rows`, it also
+/// drops rows, and the columns that it does not name are read only for the others.
 ///
 /// # Errors
 /// If the state's URL has no usable root, or the projection names no column.
@@ -149,12 +150,13 @@ pub fn state_scan(
     files: &[StateFile],
     projection: Option<&Vec<usize>>,
     predicate: Option<Arc<dyn PhysicalExpr>>,
+    filters_rows: bool,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let url = state.store_url()?;
     let readers = Arc::new(SealedReaders(Arc::clone(state.store())));
     let mut source = parquet_source(schema).with_parquet_file_reader_factory(readers);
     if let Some(predicate) = predicate {
-        source = source.with_predicate(predicate);
+        source = source.with_predicate(predicate).with_pushdown_filters(filters_rows);
     }
     let at_once = if url.as_str().starts_with(LOCAL_STORE) { 1 } else { CONCURRENT_STATE_FILES };
     let groups =

@@ -79,6 +79,7 @@ mod tests {
             shards: vec![(0, 1)],
             inputs: ["external_pairs", "internal_pairs"].map(files).into(),
             levels: BTreeMap::new(),
+            stored: None,
             past: BTreeMap::new(),
             side_tables: BTreeMap::new(),
             columns: BTreeMap::new(),

@@ -19,7 +19,9 @@ impl AnalysisGroup {
     }
 
     fn takes(&self, analysis: &Analysis) -> bool {
-        let reads_the_same = self.0.iter().all(|own| own.rollups == analysis.rollups);
+        // Rows are stored for those that depend on one key alone, and for these only together.
+        let is_alike = |own: &&Analysis| own.rollups == analysis.rollups && own.per_key == analysis.per_key;
+        let reads_the_same = self.0.iter().all(|own| is_alike(&own));
         !analysis.about.is_own && self.own_detection().is_none() && reads_the_same
     }
 
@@ -72,7 +74,11 @@ mod tests {
             assert!(rollups.iter().all(|id| group.reads(id)));
             assert!(!group.reads("no_such_rollup"));
             let others = groups.iter().skip(index + 1);
-            assert!(others.clone().all(|other| other.analyses()[0].rollups != rollups), "{}", group.names());
+            let is_other = |other: &AnalysisGroup| {
+                let (own, other) = (group.analyses()[0], other.analyses()[0]);
+                own.rollups != other.rollups || own.per_key != other.per_key
+            };
+            assert!(others.clone().all(is_other), "{}", group.names());
         }
     }
 }

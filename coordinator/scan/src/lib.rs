@@ -33,6 +33,7 @@ mod plan;
 mod read_version;
 mod report;
 mod request;
+mod results;
 mod root_summary;
 mod row_filter;
 mod run;

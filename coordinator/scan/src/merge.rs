@@ -21,6 +21,7 @@ use super::analysis_group::AnalysisGroup;
 use super::failures::Failures;
 use super::levels::Levels;
 use super::plan::ScanPlan;
+use super::results::GroupResult;
 use super::run::{Progress, RunOptions};
 use super::shards::shards;
 use super::spilled::{AnalysisRows, RowCollector};
@@ -251,14 +252,21 @@ impl<'a> Merger<'a> {
     async fn merge_all(&self, group: &AnalysisGroup, state: &StateFiles) -> Result<Merged> {
         let options = self.options;
         let (inputs, levels) = state.inputs(group);
+        // Stored rows are a cache.
+        let result = GroupResult::of(group, self.plan, options, &self.records).await;
+        let result = result.inspect_err(|error| tracing::warn!(%error, "rows are not stored")).ok().flatten();
+        let known_shards = result.as_ref().and_then(|result| result.shards.clone());
+        let shards =
+            known_shards.unwrap_or_else(|| shards(self.shard_count(group, state), &self.weights(group)));
         let stage = Arc::new(MergeStage {
             config: options.config.for_tasks(),
             state_url: options.state.location().url().to_owned(),
             window: self.plan.window,
-            shards: shards(self.shard_count(group, state), &self.weights(group)),
+            shards,
             origin: Origin::here(options.job),
             inputs,
             levels,
+            stored: result.as_ref().map(|result| result.stored.clone()),
             past: read_by(group, &state.past),
             side_tables: self.side_tables.clone(),
             columns: self.plan.columns.clone(),
@@ -269,6 +277,11 @@ impl<'a> Merger<'a> {
             Ok(collectors) => collectors,
             Err(failure) => return Ok(Err(failure)),
         };
+        if let Some(result) = &result
+            && let Err(error) = result.commit(&stage.shards, options.state).await
+        {
+            tracing::warn!(%error, "a result can't be stored");
+        }
         let mut results = Vec::new();
         for (analysis, collector) in group.analyses().iter().zip(collectors) {
             let rows = collector.finish(analysis, options.config, &options.runtime).await?;

@@ -115,6 +115,9 @@ pub struct Analysis {
     pub order: &'static [(&'static str, bool)],
     /// Name of the parameter with the number of rows of the ordered result to keep; all rows if absent.
     pub limit: Option<&'static str>,
+    /// Text columns of its rows, which are also columns of all its rollups: each row of one shard depends on the state with the same values
+    /// alone. Then the rows of keys whose state is that of an earlier scan need not be computed again. Empty if it is not so.
+    pub per_key: &'static [&'static str],
     /// A further table computed from the complete result.
     pub companion: Option<Companion>,
     /// How rows become findings.
@@ -284,14 +287,27 @@ impl Analysis {
     /// # Errors
     /// If the plan can't be built.
     pub fn cut(&self, result: DataFrame, config: &Config) -> Result<DataFrame> {
+        match self.shard_limit(config) {
+            Some(limit) => self.first(result, limit),
+            None => Ok(result),
+        }
+    }
+
+    /// Number of rows of one shard's ordered result to keep; all rows if absent.
+    pub fn shard_limit(&self, config: &Config) -> Option<usize> {
         // A result with a last step is cut after it: until then, all rows of a shard are needed.
-        let Some(limit) = self.limit(config).filter(|_| self.finish.is_none()) else {
-            return Ok(result);
-        };
+        self.limit(config).filter(|_| self.finish.is_none())
+    }
+
+    /// The first rows of one shard's result.
+    ///
+    /// # Errors
+    /// If the plan can't be built.
+    pub fn first(&self, result: DataFrame, count: usize) -> Result<DataFrame> {
         // These columns order a limited result totally: they include the key of a group.
         let order: Vec<SortExpr> =
             self.order.iter().map(|(column, descending)| ident(*column).sort(!descending, false)).collect();
-        result.sort(order)?.limit(0, Some(limit))
+        result.sort(order)?.limit(0, Some(count))
     }
 
     /// The results of all shards in their total order, cut to the limit, as one batch. Memory holds them twice meanwhile.

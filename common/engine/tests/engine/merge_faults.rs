@@ -54,6 +54,7 @@ fn stage(lake: &SmallLake, files: &[&StateFile]) -> MergeStage {
         shards: vec![(0, 1_300), (1_300, BUCKETS)],
         inputs: BTreeMap::from([(ROLLUP.to_owned(), files.iter().map(|file| (*file).clone()).collect())]),
         levels: BTreeMap::new(),
+        stored: None,
         past: BTreeMap::new(),
         side_tables: BTreeMap::new(),
         columns: BTreeMap::from([(TABLE.to_owned(), columns)]),
