@@ -8,10 +8,10 @@ use super::combine_stage::LevelFile;
 use super::manifest::{StateData, sealed, unsealed};
 use super::stage::StateFault;
 use super::state::{MANIFEST_ENDING, StateStore};
-use super::state_key::state_version;
+use super::state_key::{hash_of, state_version};
 use super::weights::StoredWeights;
 use super::write_state::EncodedState;
-use hindcast_base::{Error, Result};
+use hindcast_base::Result;
 use hindcast_detections::rollups::Rollup;
 use hindcast_functions::BUCKETS;
 
@@ -24,7 +24,7 @@ const LEVEL_FORMAT: u32 = 1;
 /// of their names, and not on the levels from which it is made.
 ///
 /// # Errors
-/// [`Error::Internal`] if the parts can't be encoded as JSON.
+/// [`hindcast_base::Error::Internal`] if the parts can't be encoded as JSON.
 pub fn level_key(
     rollup: &Rollup,
     table: &str,
@@ -33,9 +33,8 @@ pub fn level_key(
     mut sources: Vec<&str>,
 ) -> Result<String> {
     sources.sort_unstable();
-    let json = serde_json::to_vec(&(LEVEL_FORMAT, state_version(rollup), sources));
-    let hash = blake3::hash(&json.map_err(|error| Error::Internal(error.to_string()))?).to_hex();
-    Ok(format!("{LEVELS}/{table}/{}/{first}-{days}d/{}", rollup.id, &hash[..32]))
+    let hash = hash_of(&(LEVEL_FORMAT, state_version(rollup), sources))?;
+    Ok(format!("{LEVELS}/{table}/{}/{first}-{days}d/{hash}", rollup.id))
 }
 
 /// The manifest of a level.
@@ -120,7 +119,7 @@ impl StateStore {
     /// The level under `key`, or its fault; `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the store fails.
+    /// [`hindcast_base::Error::Storage`] if the store fails.
     pub async fn find_level(&self, key: &str) -> Result<Option<Result<Level, StateFault>>> {
         let file = format!("{key}{MANIFEST_ENDING}");
         let Some(bytes) = self.location().read(&file).await? else { return Ok(None) };
@@ -135,7 +134,7 @@ impl StateStore {
     /// is replaced.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the store fails.
+    /// [`hindcast_base::Error::Storage`] if the store fails.
     pub async fn commit_level(&self, level: Level) -> Result<Level> {
         let json = sealed(&level)?;
         let path = self.location().child(&format!("{}{MANIFEST_ENDING}", level.key));
@@ -153,7 +152,7 @@ impl StateStore {
     /// Puts the state of some buckets as a part of the level with `key`.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the store fails.
+    /// [`hindcast_base::Error::Storage`] if the store fails.
     pub(super) async fn put_part(
         &self,
         key: &str,

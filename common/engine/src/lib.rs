@@ -52,7 +52,7 @@ pub use stage::{
     TableRef, UnitFault, UnitOutcome, decode_names, decode_outcomes, decode_parts,
 };
 pub use state::{Committed, Lookup, StateStore};
-pub use state_key::{state_version, unit_key};
+pub use state_key::{hash_of, state_version, unit_key};
 pub use state_table::merged_state;
 pub use stored_rows::{EarlierResult, StoredResult};
 pub use tasks::StageTasks;

@@ -1,5 +1,7 @@
 //! Keys of state: a hash of all that state depends on, including the versions of the code that reads and computes it.
 
+use serde::Serialize;
+
 use super::stage::{RollupUnit, TableRef};
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
@@ -35,6 +37,15 @@ pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &Rollu
     }
     let hash = blake3::hash(&json).to_hex();
     Ok(format!("{}/date={}/{}/{}", table.name, unit.date, rollup.id, &hash[..32]))
+}
+
+/// A hash of a value's JSON, as keys have it.
+///
+/// # Errors
+/// [`Error::Internal`] if it can't be encoded as JSON.
+pub fn hash_of(value: &impl Serialize) -> Result<String> {
+    let json = serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(blake3::hash(&json).to_hex()[..32].to_owned())
 }
 
 /// The names in the files of the columns that a unit reads for a rollup.

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, stream};
-use hindcast_base::{Error, Result};
+use hindcast_base::Result;
 use hindcast_detections::analyses::{Locations, Query};
-use hindcast_engine::{EarlierResult, StateStore, StoredResult, sealed, state_version, unsealed};
+use hindcast_engine::{EarlierResult, StateStore, StoredResult, hash_of, sealed, state_version, unsealed};
 use hindcast_functions::FUNCTIONS_VERSION;
 use hindcast_lake::StateFile;
 use object_store::{ObjectMeta, ObjectStoreExt};
@@ -66,11 +66,6 @@ pub(super) struct GroupResult {
     hashes: Hashes,
     /// Hashes of the lists that an earlier result stored.
     known: BTreeSet<String>,
-}
-
-fn hash_of(value: &impl Serialize) -> Result<String> {
-    let json = serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))?;
-    Ok(blake3::hash(&json).to_hex()[..32].to_owned())
 }
 
 impl GroupResult {
