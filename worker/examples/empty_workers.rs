@@ -127,11 +127,12 @@ impl EmptyWork {
 
 /// The outcome of a task that combines state: a part without rows.
 fn empty_part(stage: &CombineStage, text: &str, node: &dyn ExecutionPlan) -> Result<RecordBatch> {
-    let PartTask { work: CombinedPart { level, buckets } } = serde_json::from_str(text).map_err(external)?;
+    let PartTask { work: CombinedPart { level, buckets, .. } } =
+        serde_json::from_str(text).map_err(external)?;
     if level >= stage.levels.len() {
         return Err(internal_datafusion_err!("there is no level {level}"));
     }
-    let outcome = PartOutcome { level, result: Ok(LevelPart { buckets, data: None, rows: 0 }) };
+    let outcome = PartOutcome { level, result: Ok(vec![LevelPart { buckets, data: None, rows: 0 }]) };
     let text = StringArray::from(vec![to_json(&outcome)?]);
     Ok(RecordBatch::try_new(node.schema(), vec![Arc::new(text)])?)
 }

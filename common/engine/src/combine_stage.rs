@@ -54,13 +54,15 @@ pub struct CombinedFiles {
     pub files: Vec<LevelFile>,
 }
 
-/// A part of a level that a task makes.
+/// Files of a level that a task makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CombinedPart {
     /// Index of the level in its stage.
     pub level: usize,
     /// Its buckets `[from, to)`.
     pub buckets: (u16, u16),
+    /// The number of files that it is divided into, by equal ranges of buckets. If there are several, the task reads each source whole, once.
+    pub pieces: u16,
 }
 
 /// The outcome of a part of a level.
@@ -68,6 +70,6 @@ pub struct CombinedPart {
 pub struct PartOutcome {
     /// Index of the level in its stage.
     pub level: usize,
-    /// The part, or the reason why there is none.
-    pub result: std::result::Result<LevelPart, String>,
+    /// The files, or the reason why there are none.
+    pub result: std::result::Result<Vec<LevelPart>, String>,
 }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn combinations() -> Stage {
-        let part = CombinedPart { level: 0, buckets: (0, 32) };
+        let part = CombinedPart { level: 0, buckets: (0, 32), pieces: 1 };
         CombineStage {
             config: Config::load("default", &[]).unwrap(),
             state_url: "file:///state/".into(),

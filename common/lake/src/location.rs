@@ -132,6 +132,12 @@ impl Location {
         Err(Error::Invalid(format!("there is no lake at {}: {why}", path.display())))
     }
 
+    /// The same place with another client, which has copies of its files.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, ..self }
+    }
+
     /// The client of the store.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store

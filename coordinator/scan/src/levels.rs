@@ -6,28 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::NaiveDate;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
-use hindcast_engine::{
-    CombineStage, CombinedFiles, CombinedPart, Level, LevelFile, LevelPart, Manifest, StateFault, Weights,
-    decode_parts, level_key,
-};
+use hindcast_engine::{Level, LevelFile, Manifest, StateFault, Weights, level_key};
 use hindcast_functions::BUCKETS;
 use hindcast_lake::StateFile;
-use hindcast_observability::Origin;
 
+use super::level_plan::{FAN_IN, LevelPlan, build, depth, remove};
 use super::plan::ScanPlan;
 use super::run::RunOptions;
-use super::shards::shards;
-use super::spans::{DateState, Span, spans_of};
+use super::spans::{DateState, SPANS, Span, spans_of};
 use super::unit_record::UnitRecord;
 use super::units::is_past;
 
-/// Bytes of state files that a task combines.
-const PART_BYTES: u64 = 16 << 20;
-/// State files that the levels of one stage combine: each of its tasks is sent their names.
-const STAGE_FILES: usize = 10_000;
 /// Levels that are looked up at once.
 const CONCURRENT_LOOKUPS: usize = 64;
 
@@ -73,6 +65,18 @@ impl<'s> Wanted<'s> {
         let sources = files.iter().map(|file| file.path.as_str()).collect();
         let key = level_key(known, table, span.first, span.days, sources)?;
         Ok(Self { table, rollup, span, dates, key })
+    }
+
+    /// The state files of its units.
+    fn unit_files(&self) -> Vec<LevelFile> {
+        let files = self.span.files(self.dates).into_iter();
+        files.map(|file| LevelFile { buckets: (0, BUCKETS), file }).collect()
+    }
+
+    /// The levels of the parts of its span.
+    fn parts(&self, options: &RunOptions<'_>) -> Result<Vec<Self>> {
+        let parts = self.span.parts().into_iter().filter(|part| part.is_worthwhile(self.dates));
+        parts.map(|part| Self::of(options, (self.table, self.rollup), part, self.dates)).collect()
     }
 
     /// The level with what it replaces.
@@ -173,43 +177,50 @@ impl Levels {
         found
     }
 
-    /// Makes levels. One that can't be made is not used.
+    /// Makes levels, those of shorter spans first, from which those of longer ones are made. One that can't be made is not used.
     async fn make(&mut self, missing: Vec<Wanted<'_>>, options: &RunOptions<'_>) -> Result<()> {
-        let mut open: Vec<(Wanted<'_>, CombinedFiles, Vec<CombinedPart>)> = Vec::new();
-        let mut open_files = 0;
-        for wanted in missing {
-            let (files, weights) = self.inputs(&wanted, options).await?;
-            if open_files + files.len() > STAGE_FILES && !open.is_empty() {
-                self.run(std::mem::take(&mut open), options).await?;
-                open_files = 0;
-            }
-            open_files += files.len();
-            let bytes: u64 = files.iter().map(|file| file.file.bytes).sum();
-            let count = usize::try_from(bytes.div_ceil(PART_BYTES)).unwrap_or(usize::MAX);
-            let part = |buckets| CombinedPart { level: open.len(), buckets };
-            let parts = shards(count, &weights).into_iter().map(part).collect();
-            let combined = CombinedFiles { key: wanted.key.clone(), rollup: wanted.rollup.to_owned(), files };
-            open.push((wanted, combined, parts));
+        let wanted: BTreeSet<String> = missing.iter().map(|wanted| wanted.key.clone()).collect();
+        let mut all = missing;
+        let mut place = 0;
+        while place < all.len() {
+            let parts = if depth(&all[place].unit_files()) > FAN_IN {
+                all[place].parts(options)?
+            } else {
+                Vec::new()
+            };
+            let found = self.look_up(parts, options).await;
+            all.extend(found.into_iter().filter(|(_, level)| level.is_none()).map(|(part, _)| part));
+            place += 1;
         }
-        if open.is_empty() { Ok(()) } else { self.run(open, options).await }
+        for days in SPANS.into_iter().rev() {
+            let mut plans = Vec::new();
+            let (of_length, longer): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|one| one.span.days == days);
+            all = longer;
+            for wanted in &of_length {
+                plans.push(self.plan(wanted, options).await?);
+            }
+            let mut runs = Vec::new();
+            for plan in &mut plans {
+                runs.extend(plan.runs()?);
+            }
+            let made = build(runs, options).await;
+            plans.iter_mut().for_each(|plan| plan.use_runs(&made));
+            let levels = build(plans, options).await;
+            remove(made, options).await;
+            for one in of_length.iter().filter(|one| wanted.contains(&one.key)) {
+                self.used.extend(levels.get(&one.key).map(|level| one.used(level.clone())));
+            }
+        }
+        Ok(())
     }
 
-    /// The files from which a level is made, and how their rows are spread: those of levels of parts of its span, as far as they exist,
-    /// and of units.
-    async fn inputs(
-        &mut self,
-        wanted: &Wanted<'_>,
-        options: &RunOptions<'_>,
-    ) -> Result<(Vec<LevelFile>, Weights)> {
+    /// How a level is made: from levels of parts of its span, as far as they exist, and from state files of units.
+    async fn plan(&mut self, wanted: &Wanted<'_>, options: &RunOptions<'_>) -> Result<LevelPlan> {
         let mut weights = Weights::default();
         let mut files = Vec::new();
-        let parts: Vec<Span> = wanted.span.parts();
-        let parts = parts.into_iter().filter(|part| part.is_worthwhile(wanted.dates));
-        let parts: Vec<Wanted<'_>> = parts
-            .map(|part| Wanted::of(options, (wanted.table, wanted.rollup), part, wanted.dates))
-            .collect::<Result<_>>()?;
         let mut covered: BTreeSet<NaiveDate> = BTreeSet::new();
-        for (part, level) in self.look_up(parts, options).await {
+        for (part, level) in self.look_up(wanted.parts(options)?, options).await {
             let Some(level) = level else { continue };
             covered.extend(part.span.first.iter_days().take(part.span.days as usize));
             weights.add(&level.weights);
@@ -222,81 +233,8 @@ impl Levels {
             weights.add(&data.weights);
             files.extend(manifest.file().map(|file| LevelFile { buckets: (0, BUCKETS), file }));
         }
-        Ok((files, weights))
+        Ok(LevelPlan::of(wanted.key.clone(), wanted.rollup, files, &weights))
     }
-
-    /// Makes the levels of one stage, and commits those of which every part is stored.
-    async fn run(
-        &mut self,
-        open: Vec<(Wanted<'_>, CombinedFiles, Vec<CombinedPart>)>,
-        options: &RunOptions<'_>,
-    ) -> Result<()> {
-        let (mut wanted, mut levels, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-        for (of_level, files, of_parts) in open {
-            wanted.push(of_level);
-            levels.push(files);
-            parts.extend(of_parts);
-        }
-        let counts = parts.iter().fold(BTreeMap::<usize, usize>::new(), |mut counts, part| {
-            *counts.entry(part.level).or_default() += 1;
-            counts
-        });
-        let stage = CombineStage {
-            config: options.config.for_tasks(),
-            state_url: options.state.location().url().to_owned(),
-            levels,
-            parts,
-            origin: Origin::here(options.job),
-        };
-        let mut made = match stored_parts(stage, options).await {
-            Ok(made) => made,
-            Err(error) => {
-                tracing::warn!(%error, "state is not combined");
-                return Ok(());
-            }
-        };
-        for (place, wanted) in wanted.into_iter().enumerate() {
-            let parts = made.remove(&place).unwrap_or_default();
-            if Some(&parts.len()) != counts.get(&place) {
-                continue;
-            }
-            let committed = with_retries(|| options.state.commit_level(level_of(&wanted.key, &parts))).await;
-            match committed {
-                Ok(level) => self.used.push(wanted.used(level)),
-                Err(error) => tracing::warn!(%error, key = wanted.key, "a level can't be stored"),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The parts that the tasks of a stage stored, by level.
-async fn stored_parts(
-    stage: CombineStage,
-    options: &RunOptions<'_>,
-) -> Result<BTreeMap<usize, Vec<LevelPart>>> {
-    let mut made: BTreeMap<usize, Vec<LevelPart>> = BTreeMap::new();
-    let mut batches = options.engine.run(stage.into()).await?;
-    while let Some(batch) = batches.try_next().await? {
-        for outcome in decode_parts(&batch)? {
-            match outcome.result {
-                Ok(part) => made.entry(outcome.level).or_default().push(part),
-                Err(reason) => tracing::warn!(reason, "a part of state is not combined"),
-            }
-        }
-    }
-    Ok(made)
-}
-
-/// The level of these parts.
-fn level_of(key: &str, parts: &[LevelPart]) -> Level {
-    let mut weights = Weights::default();
-    let mut parts = parts.to_vec();
-    parts.sort_by_key(|part| part.buckets);
-    for data in parts.iter_mut().filter_map(|part| part.data.as_mut()) {
-        weights.add(&std::mem::take(&mut data.weights));
-    }
-    Level { key: key.to_owned(), parts, weights: weights.stored() }
 }
 
 /// The state of the window's whole units, by table and rollup, and by date.

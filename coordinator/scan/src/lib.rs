@@ -21,6 +21,7 @@ pub mod geoip;
 mod geolocation;
 mod investigation;
 pub mod lake_access;
+mod level_plan;
 mod levels;
 mod listed_units;
 mod look_back;
