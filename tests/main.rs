@@ -50,6 +50,7 @@ mod lake_files;
 mod lake_forms;
 mod lake_links;
 mod layouts;
+mod levels;
 mod long_windows;
 mod look_back;
 mod merging;

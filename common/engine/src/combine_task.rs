@@ -11,8 +11,8 @@ use datafusion::logical_expr::{ident, lit};
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::memory::InMemory;
 use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
 use tracing::Instrument;
 
 use super::by_bucket::by_bucket;
