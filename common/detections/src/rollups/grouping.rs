@@ -98,7 +98,11 @@ pub(super) fn group(frame: DataFrame, keys: &[&str], all: &[Measure], of: Groupe
             (None, Grouped::States | Grouped::Combined) => {
                 aggregates.push(measure.gathered(measure.set_of_state()).alias(measure.name));
                 let is_stored = of == Grouped::Combined;
-                columns.push(if is_stored { measure.packed().alias(measure.name) } else { ident(measure.name) });
+                columns.push(if is_stored {
+                    measure.packed().alias(measure.name)
+                } else {
+                    ident(measure.name)
+                });
             }
         }
     }
