@@ -45,6 +45,7 @@ mod sources;
 mod spans;
 mod spilled;
 mod state_files;
+mod state_inventory;
 mod table;
 #[cfg(test)]
 #[path = "../../risk/src/test_finding.rs"]
@@ -70,5 +71,6 @@ pub use row_filter::{RowFilter, ValueRows};
 pub use run::{Progress, RunOptions, ScanResult, run_plan};
 pub use score::SuiteScore;
 pub use state_files::RollupFiles;
+pub use state_inventory::{StateInventory, StatePart};
 pub use table::ResultTable;
 pub use units::{UnitOutline, units_of};

@@ -18,6 +18,7 @@ mod run;
 mod scan;
 mod scan_options;
 mod sources;
+mod state;
 mod tables;
 mod view;
 mod watchlist_files;
@@ -60,6 +61,8 @@ enum Command {
     Import(import::ImportArguments),
     /// List what import reads, and which fields fill which columns
     Sources(sources::SourcesArguments),
+    /// Show what is stored as state, and remove levels that later ones have replaced
+    State(state::StateArguments),
     /// Compare two scans: which findings were added, gone or changed, and why
     Diff(diff::DiffArguments),
     /// Show the results of a scan in a browser
@@ -158,6 +161,7 @@ pub fn run(cli: Cli) -> Result<Outcome> {
         Command::Detections(arguments) => {
             block_on(arguments.threads(), "hindcast", COMMAND_LOG, detections::run(&arguments))
         }
+        Command::State(arguments) => block_on(threads, "hindcast", COMMAND_LOG, state::run(&arguments)),
         Command::View(arguments) => block_on(threads, "hindcast", "warn", view::run(&arguments)),
         Command::Tables(arguments) => block_on(threads, "hindcast", COMMAND_LOG, tables::run(&arguments)),
         Command::Jobs(arguments) => block_on(threads, "hindcast", COMMAND_LOG, jobs::run(&arguments)),
