@@ -27,6 +27,7 @@ mod delta_state;
 mod delta_tables;
 mod demo_truth;
 mod detection_files;
+mod dns_tunnels;
 mod exports;
 mod flight_sql;
 mod hostile_sql;

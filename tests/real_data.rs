@@ -237,6 +237,27 @@ fn the_recorded_implant_has_the_lowest_jitter() {
     );
 }
 
+/// Two recorded DNS tunnels are found by their names, and an ordinary recording has nothing.
+#[test]
+fn recorded_dns_tunnels_are_found() {
+    let Some(samples) = samples() else { return };
+    for (recording, queries, names, severity) in [
+        ("AndIodine-MX", 137, Some(137), "high"),
+        ("dns2tcp-key", 3_037, Some(2_975), "high"),
+        ("normal", 12_000, None, ""),
+    ] {
+        let (place, report) = imported(&samples, &format!("attacks/dns/{recording}/dns.log.gz"), "");
+        assert_eq!(rows(&report, "DeviceNetworkEvents"), queries, "{recording}");
+        place.scan_well("--only dns_tunnels --only generated_domains");
+        let findings = place.findings();
+        let found: Vec<&Value> = findings.iter().map(|finding| &finding["severity"]).collect();
+        assert_eq!(found, vec![severity; usize::from(names.is_some())], "{recording}: {findings:?}");
+        let listed: Vec<Option<i64>> =
+            place.table("dns_tunnels").iter().map(|row| row["names"].as_i64()).collect();
+        assert_eq!(listed, names.map(Some).into_iter().collect::<Vec<_>>(), "{recording}");
+    }
+}
+
 /// Requests to an open bucket in another cloud's log, mapped to the blob log.
 #[test]
 fn requests_of_another_cloud_become_the_blob_log() {

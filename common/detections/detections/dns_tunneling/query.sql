@@ -21,4 +21,4 @@ FROM (
     FROM dns_pairs
     GROUP BY source_ip
 )
-WHERE query_count >= $min_queries
+WHERE query_count >= $min_queries OR max_sent_bytes > $max_session_bytes
