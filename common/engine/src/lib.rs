@@ -19,6 +19,7 @@ mod names_task;
 mod own_detections;
 mod plan;
 mod rollup_task;
+mod row_pass;
 mod same_rows;
 mod shared;
 mod stage;

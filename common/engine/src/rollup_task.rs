@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use super::by_bucket::by_bucket;
 use super::manifest::{Manifest, UnitStats};
+use super::row_pass::{HeldState, RowPass, SheetRows};
 use super::stage::{RollupStage, RollupUnit, TableRef, Task, UnitFault, UnitOutcome, encode_outcome};
 use super::state::StateStore;
 use super::state_key::unit_key;
@@ -29,11 +30,12 @@ use hindcast_base::error::{Error, is_exhausted};
 use hindcast_base::file_fault::FileFault;
 use hindcast_base::storage_fault::{StorageFault, StorageOperation, is_of_store};
 use hindcast_detections::Detections;
+use hindcast_detections::analyses::state_schema;
 use hindcast_detections::config::Config;
 use hindcast_detections::rollups::Rollup;
 use hindcast_lake::selection::Selection;
 use hindcast_lake::{LakeTable, TableSpec, Tables, canonical_schema};
-use hindcast_lake::{open_location, task_session};
+use hindcast_lake::{is_memory_short, open_location, task_session};
 use hindcast_observability::TaskGuard;
 
 /// Most batches that wait for a rollup that is slower than the reader.
@@ -100,29 +102,46 @@ impl Failure {
     }
 }
 
-/// Runs a unit. If its rollups together need more memory than there is, they run one by one, and each reads the files again.
+/// How the rollups of a unit keep their state while its rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    /// In memory.
+    Held,
+    /// In DataFusion's plans, which spill.
+    Spilled,
+}
+
+/// Runs a unit. If its rollups need more memory than there is, they run again in plans that spill; if that is too much for all
+/// together, they run one by one, and each reads the files again.
 async fn run_within_memory(
     stage: &RollupStage,
     unit: &RollupUnit,
     context: &Arc<TaskContext>,
 ) -> Result<Vec<Manifest>, Failure> {
-    match run_unit(stage, unit, context).await {
-        Err(Failure::Unit(Error::Engine(error))) if is_exhausted(&error) && unit.rollups.len() > 1 => {
-            tracing::debug!(date = %unit.date, "not enough memory: rollups run one by one");
-            let mut manifests = Vec::new();
-            for rollup in &unit.rollups {
-                let alone = RollupUnit { rollups: vec![rollup.clone()], ..unit.clone() };
-                manifests.extend(run_unit(stage, &alone, context).await?);
-            }
-            Ok(manifests)
+    let exhausted = |result: &Result<_, Failure>| matches!(result, Err(Failure::Unit(Error::Engine(error))) if is_exhausted(error));
+    if !is_memory_short(&context.runtime_env()) {
+        let held = run_unit(stage, unit, Keeping::Held, context).await;
+        if !exhausted(&held) {
+            return held;
         }
-        result => result,
+        tracing::debug!(date = %unit.date, "not enough memory: rollups spill");
     }
+    let spilled = run_unit(stage, unit, Keeping::Spilled, context).await;
+    if !exhausted(&spilled) || unit.rollups.len() == 1 {
+        return spilled;
+    }
+    tracing::debug!(date = %unit.date, "not enough memory: rollups run one by one");
+    let mut manifests = Vec::new();
+    for rollup in &unit.rollups {
+        let alone = RollupUnit { rollups: vec![rollup.clone()], ..unit.clone() };
+        manifests.extend(run_unit(stage, &alone, Keeping::Spilled, context).await?);
+    }
+    Ok(manifests)
 }
 
 /// The failure of a rollup. A user's rollup fails alone, unless the cause is a store, or the memory that all rollups share.
-fn failure_of(rollup: &Rollup, is_alone: bool, error: DataFusionError) -> Failure {
-    let is_others = is_of_store(&error) || (is_exhausted(&error) && !is_alone);
+fn failure_of(rollup: &Rollup, is_last: bool, error: DataFusionError) -> Failure {
+    let is_others = is_of_store(&error) || (is_exhausted(&error) && !is_last);
     let is_own = Detections::built_in().rollup(rollup.id).is_none();
     match is_own && !is_others {
         true => {
@@ -139,6 +158,7 @@ fn failure_of(rollup: &Rollup, is_alone: bool, error: DataFusionError) -> Failur
 async fn run_unit(
     stage: &RollupStage,
     unit: &RollupUnit,
+    keeping: Keeping,
     context: &Arc<TaskContext>,
 ) -> Result<Vec<Manifest>, Failure> {
     let table_ref = &stage.tables[unit.table];
@@ -168,13 +188,26 @@ async fn run_unit(
     let schema = canonical_schema(table.spec, &columns);
 
     let session = task_session(context.runtime_env());
-    let is_alone = rollups.len() == 1;
+    // Whoever runs alone and spills has all the memory there is.
+    let is_last = rollups.len() == 1 && keeping == Keeping::Spilled;
+    let (pass, held) = match keeping {
+        Keeping::Held => RowPass::of(&rollups, &schema, &stage.config, &session)
+            .map_err(|(rollup, error)| failure_of(rollup, is_last, error))?,
+        Keeping::Spilled => (RowPass::empty(&schema), rollups.iter().map(|_| None).collect()),
+    };
     let mut feeds = Vec::new();
     let mut encoders = Vec::new();
-    for rollup in &rollups {
+    for (rollup, held) in rollups.iter().zip(held) {
         let (feed, batches) = mpsc::channel(WAITING_BATCHES);
-        let encoder = spawn_rollup(rollup, stage, &session, &schema, batches).await;
-        encoders.push(encoder.map_err(|error| failure_of(rollup, is_alone, error))?);
+        encoders.push(match held {
+            Some(held) => {
+                spawn_held(held, &state_schema(rollup, &stage.config, &session)?, &session, batches)
+            }
+            None => {
+                let encoder = spawn_rollup(rollup, stage, &session, &schema, batches).await;
+                encoder.map_err(|error| failure_of(rollup, is_last, error))?
+            }
+        });
         // A rollup whose filter is always false reads no rows.
         if !feed.is_closed() {
             feeds.push(feed);
@@ -182,18 +215,18 @@ async fn run_unit(
     }
 
     let mut reader = UnitReader::new(&table, unit, &columns);
-    let read = reader.read_all(context, &feeds).await;
+    let read = reader.read_all(context, &pass, &feeds).await;
     drop(feeds);
     // A rollup that fails closes its feed, so its error takes precedence over the reader's.
     let mut states: Vec<EncodedState> = Vec::new();
     for (rollup, encoder) in rollups.iter().zip(encoders) {
         match encoder.join().await {
             Ok(encoded) if read.is_ok() => {
-                states.push(encoded.map_err(|error| failure_of(rollup, is_alone, error))?);
+                states.push(encoded.map_err(|error| failure_of(rollup, is_last, error))?);
             }
             Ok(encoded) => {
                 if let (Err(error), Err(Error::Internal(_))) = (encoded, &read) {
-                    return Err(failure_of(rollup, is_alone, error));
+                    return Err(failure_of(rollup, is_last, error));
                 }
             }
             Err(error) => return Err(Error::Internal(format!("a rollup task stopped: {error}")).into()),
@@ -248,16 +281,41 @@ fn columns_read(
     spec.columns.iter().map(|column| column.name).filter(|name| is_read(name)).collect()
 }
 
+/// A rollup whose state is held in memory.
+fn spawn_held(
+    mut held: HeldState,
+    state_schema: &SchemaRef,
+    session: &SessionContext,
+    mut batches: mpsc::Receiver<Arc<SheetRows>>,
+) -> SpawnedTask<Result<EncodedState>> {
+    let (state_schema, session) = (Arc::clone(state_schema), session.clone());
+    if held.takes_nothing() {
+        batches.close();
+    }
+    SpawnedTask::spawn(async move {
+        let memory = MemoryConsumer::new("held state").register(&session.runtime_env().memory_pool);
+        while let Some(rows) = batches.recv().await {
+            held.fold(&rows)?;
+            memory.try_resize(held.bytes())?;
+        }
+        let rows = held.finish()?;
+        memory.free();
+        let rows = RecordBatchStreamAdapter::new(state_schema, stream::iter(rows.into_iter().map(Ok)));
+        encode_state(by_bucket(Box::pin(rows), &session).await?).await
+    })
+}
+
+/// A rollup as DataFusion's plan.
 async fn spawn_rollup(
     rollup: &'static Rollup,
     stage: &RollupStage,
     session: &SessionContext,
     schema: &SchemaRef,
-    batches: mpsc::Receiver<RecordBatch>,
+    batches: mpsc::Receiver<Arc<SheetRows>>,
 ) -> Result<SpawnedTask<Result<EncodedState>>> {
     let feed = stream::unfold(batches, |mut batches| async {
-        let batch = batches.recv().await?;
-        Some((Ok(batch), batches))
+        let rows = batches.recv().await?;
+        Some((Ok(rows.batch().clone()), batches))
     });
     let rows = stream_table(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), feed)))?;
     let state = rollup.build(session.read_table(Arc::new(rows))?, &stage.config)?.execute_stream().await?;

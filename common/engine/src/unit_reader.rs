@@ -11,6 +11,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::manifest::UnitStats;
+use super::row_pass::{RowPass, SheetRows};
 use super::stage::RollupUnit;
 use super::value_counts::ValueCounts;
 use hindcast_base::error::{Error, InputFault, input_fault, is_exhausted};
@@ -45,10 +46,11 @@ impl<'a> UnitReader<'a> {
     pub(super) async fn read_all(
         &mut self,
         context: &Arc<TaskContext>,
-        feeds: &[mpsc::Sender<RecordBatch>],
+        pass: &RowPass,
+        feeds: &[mpsc::Sender<Arc<SheetRows>>],
     ) -> hindcast_base::Result<()> {
         for file in &self.unit.files {
-            if let Err(error) = self.read_file(file, context, feeds).await {
+            if let Err(error) = self.read_file(file, context, pass, feeds).await {
                 return Err(match error {
                     Error::Engine(error) => self.explain(file, error).await,
                     other => other,
@@ -62,7 +64,8 @@ impl<'a> UnitReader<'a> {
         &mut self,
         file: &LakeFile,
         context: &Arc<TaskContext>,
-        feeds: &[mpsc::Sender<RecordBatch>],
+        pass: &RowPass,
+        feeds: &[mpsc::Sender<Arc<SheetRows>>],
     ) -> hindcast_base::Result<()> {
         let groups = self.groups_to_read(file).await?;
         if groups.as_ref().is_some_and(|groups| groups.counts()[1].0 == 0) {
@@ -75,9 +78,10 @@ impl<'a> UnitReader<'a> {
             let Some(selected) = self.select(batch)? else { continue };
             let Some(taken) = self.take(selected)? else { continue };
             self.values.add(&taken);
+            let rows = pass.rows(taken)?;
             for feed in feeds {
                 // The receiver is gone only if its rollup failed, which reports its own error.
-                let sent = feed.send(taken.clone()).await;
+                let sent = feed.send(Arc::clone(&rows)).await;
                 sent.map_err(|_| Error::Internal("a rollup stopped before its input ended".into()))?;
             }
         }

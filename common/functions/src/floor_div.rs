@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Int64Array};
+use arrow::array::{Array, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
@@ -39,9 +39,25 @@ impl ScalarUDFImpl for FloorDiv {
             return exec_err!("floor_div takes a step above 0");
         };
         let numbers = args.args[0].to_array(args.number_rows)?;
-        let steps: Int64Array = numbers.as_primitive::<Int64Type>().unary(|number| number.div_euclid(step));
-        Ok(ColumnarValue::Array(Arc::new(steps)))
+        Ok(ColumnarValue::Array(Arc::new(steps_of(numbers.as_primitive::<Int64Type>(), step))))
     }
+}
+
+/// The whole steps in each number. Times mostly ascend, so most are in the step of the one before and need no division.
+fn steps_of(numbers: &Int64Array, step: i64) -> Int64Array {
+    let (mut known, mut first, mut length) = (0, 0, 0);
+    let steps = numbers.values().iter().map(|number| {
+        if *number < first || number.wrapping_sub(first) as u64 >= length {
+            known = number.div_euclid(step);
+            // The lowest step begins before the least number: it is divided each time.
+            (first, length) = match known.checked_mul(step) {
+                Some(first) => (first, step as u64),
+                None => (0, 0),
+            };
+        }
+        known
+    });
+    Int64Array::new(steps.collect::<Vec<i64>>().into(), numbers.nulls().cloned())
 }
 
 #[cfg(test)]
@@ -50,6 +66,7 @@ mod tests {
     use arrow::record_batch::RecordBatch;
     use datafusion::logical_expr::ident;
     use datafusion::prelude::SessionContext;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -62,5 +79,16 @@ mod tests {
         let rows = rows.select(vec![floor_div(ident("n"), 60)]).unwrap().collect().await.unwrap();
         let steps: Vec<Option<i64>> = rows[0].column(0).as_primitive::<Int64Type>().iter().collect();
         assert_eq!(steps, [Some(-2), Some(-1), Some(-1), Some(0), Some(0), Some(1), None]);
+    }
+
+    proptest! {
+        #[test]
+        fn steps_are_those_of_a_division_in_any_order(
+            numbers in prop::collection::vec(prop_oneof![any::<i64>(), -200i64..200, Just(i64::MIN), Just(i64::MAX)], 0..60),
+            step in prop_oneof![1i64..100, Just(86_400_000_000), Just(i64::MAX)],
+        ) {
+            let expected: Vec<i64> = numbers.iter().map(|number| number.div_euclid(step)).collect();
+            prop_assert_eq!(steps_of(&Int64Array::from(numbers), step).values().to_vec(), expected);
+        }
     }
 }

@@ -59,7 +59,7 @@ use names::{
 };
 use one_of::is_one_of;
 use only_where::only_where;
-pub use packed_set::packed_set;
+pub use packed_set::{pack, packed_set};
 pub use paired::{first_of, paired, second_of};
 pub use patterns::Patterns;
 use rounding::round_half_up;

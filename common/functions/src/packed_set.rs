@@ -37,7 +37,8 @@ pub(super) fn unpack(first: i64, mut between: &[u8], last: i64, mut each: impl F
     Ok(())
 }
 
-fn pack(numbers: &[i64], bytes: &mut Vec<u8>) {
+/// Appends the packed form of ascending numbers.
+pub fn pack(numbers: &[i64], bytes: &mut Vec<u8>) {
     let all_but_last = &numbers[..numbers.len().saturating_sub(1)];
     for pair in all_but_last.windows(2) {
         encode_varint(pair[1].wrapping_sub(pair[0]) as u64, bytes);

@@ -54,7 +54,7 @@ pub use roots::{LakeRoot, MAIN_ROOT, RootName, UnreachableRoot, in_root};
 pub use row_groups::{RowGroups, row_groups_that_may_hold};
 pub use scan::{FileScan, file_scan, state_scan};
 pub use sealed::{StateFile, content_hash, seal_of};
-pub use session::{batch_rows, open_location, task_session};
+pub use session::{batch_rows, is_memory_short, open_location, task_session};
 pub use store_reader::{Footer, file_rows, parquet_footer};
 pub use stored_file::StoredFile;
 pub use stores::Stores;

@@ -50,10 +50,12 @@ pub fn task_session(runtime: Arc<RuntimeEnv>) -> SessionContext {
 
 /// Rows per batch for the runtime's memory. No result depends on it.
 pub fn batch_rows(runtime: &RuntimeEnv) -> usize {
-    match runtime.memory_pool.memory_limit() {
-        MemoryLimit::Finite(bytes) if bytes < SHORT_MEMORY_BYTES => SMALL_BATCH_ROWS,
-        _ => BATCH_ROWS,
-    }
+    if is_memory_short(runtime) { SMALL_BATCH_ROWS } else { BATCH_ROWS }
+}
+
+/// Whether the runtime has so little memory that whatever can spill should.
+pub fn is_memory_short(runtime: &RuntimeEnv) -> bool {
+    matches!(runtime.memory_pool.memory_limit(), MemoryLimit::Finite(bytes) if bytes < SHORT_MEMORY_BYTES)
 }
 
 /// The location that `url` names, with the client that the engine already has for its store.

@@ -122,7 +122,7 @@ fn united(name: &str) -> Expr {
 
 impl Measure {
     /// Its operation; `None` for sets and samples.
-    fn operation(&self) -> Option<Operation> {
+    pub(super) fn operation(&self) -> Option<Operation> {
         match self.kind {
             MeasureKind::Count | MeasureKind::CountOf(_) => Some(Operation::Count),
             MeasureKind::Sum(_) => Some(Operation::Sum),
@@ -133,7 +133,7 @@ impl Measure {
     }
 
     /// The aggregate of a set or samples.
-    fn gathered(&self, of: Vec<Expr>) -> Expr {
+    pub(super) fn gathered(&self, of: Vec<Expr>) -> Expr {
         match (self.kind, of.first()) {
             (MeasureKind::Distinct(_), Some(texts)) => distinct_texts(texts.clone()),
             (MeasureKind::Samples(_), Some(texts)) => samples(texts.clone()),
@@ -163,8 +163,8 @@ impl Measure {
         }
     }
 
-    /// The measure whose value equals this maximum if the group has one row.
-    fn twin(&self, all: &[Measure]) -> Option<&'static str> {
+    /// The measure whose value equals this maximum if the group has one row. The maximum is stored only if it differs.
+    pub fn twin(&self, all: &[Measure]) -> Option<&'static str> {
         let MeasureKind::Max(of) = self.kind else { return None };
         let is_twin = |other: &&Measure| matches!(other.kind, MeasureKind::Min(column) | MeasureKind::Sum(column) if column == of);
         all.iter().find(is_twin).map(|twin| twin.name)

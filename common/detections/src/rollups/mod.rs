@@ -8,6 +8,7 @@ mod check;
 pub mod definition;
 mod grouping;
 mod populations;
+mod row_expressions;
 mod row_wise;
 mod shape;
 
@@ -21,6 +22,7 @@ use datafusion::prelude::DataFrame;
 use serde_json::Value;
 
 pub use self::populations::{POPULATIONS, Population, Share};
+pub use self::row_expressions::RowExpressions;
 
 use self::grouping::{Grouped, group};
 use crate::bindings::Bindings;
