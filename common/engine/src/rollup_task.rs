@@ -164,14 +164,7 @@ async fn run_unit(
     let table_ref = &stage.tables[unit.table];
     let table = open_table(table_ref, stage.config.detections.tables(), context)?;
     let state = &StateStore::new(open_location(&stage.state_url, context)?);
-    let rollups = unit
-        .rollups
-        .iter()
-        .map(|id| {
-            let known = stage.config.detections.rollup(id);
-            known.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))
-        })
-        .collect::<hindcast_base::Result<Vec<_>>>()?;
+    let rollups = rollups_of(stage, unit)?;
     let keys = rollups
         .iter()
         .map(|rollup| unit_key(rollup, &stage.config, table_ref, unit))
@@ -187,51 +180,18 @@ async fn run_unit(
     let columns = columns_read(table.spec, &rollups, &stage.config, unit.selection.as_ref());
     let schema = canonical_schema(table.spec, &columns);
 
-    let session = task_session(context.runtime_env());
     // Whoever runs alone and spills has all the memory there is.
     let is_last = rollups.len() == 1 && keeping == Keeping::Spilled;
-    let (pass, held) = match keeping {
-        Keeping::Held => RowPass::of(&rollups, &schema, &stage.config, &session)
-            .map_err(|(rollup, error)| failure_of(rollup, is_last, error))?,
-        Keeping::Spilled => (RowPass::empty(&schema), rollups.iter().map(|_| None).collect()),
-    };
-    let mut feeds = Vec::new();
-    let mut encoders = Vec::new();
-    for (rollup, held) in rollups.iter().zip(held) {
-        let (feed, batches) = mpsc::channel(WAITING_BATCHES);
-        encoders.push(match held {
-            Some(held) => {
-                spawn_held(held, &state_schema(rollup, &stage.config, &session)?, &session, batches)
-            }
-            None => {
-                let encoder = spawn_rollup(rollup, stage, &session, &schema, batches).await;
-                encoder.map_err(|error| failure_of(rollup, is_last, error))?
-            }
-        });
-        // A rollup whose filter is always false reads no rows.
-        if !feed.is_closed() {
-            feeds.push(feed);
-        }
-    }
+    let failed = |rollup: &Rollup, error| failure_of(rollup, is_last, error);
+    let session = task_session(context.runtime_env());
+    let Started { pass, feeds, encoders } = start_rollups(&rollups, stage, &schema, keeping, &session)
+        .await
+        .map_err(|(rollup, error)| failed(rollup, error))?;
 
     let mut reader = UnitReader::new(&table, unit, &columns);
     let read = reader.read_all(context, &pass, &feeds).await;
     drop(feeds);
-    // A rollup that fails closes its feed, so its error takes precedence over the reader's.
-    let mut states: Vec<EncodedState> = Vec::new();
-    for (rollup, encoder) in rollups.iter().zip(encoders) {
-        match encoder.join().await {
-            Ok(encoded) if read.is_ok() => {
-                states.push(encoded.map_err(|error| failure_of(rollup, is_last, error))?);
-            }
-            Ok(encoded) => {
-                if let (Err(error), Err(Error::Internal(_))) = (encoded, &read) {
-                    return Err(failure_of(rollup, is_last, error));
-                }
-            }
-            Err(error) => return Err(Error::Internal(format!("a rollup task stopped: {error}")).into()),
-        }
-    }
+    let states = encoded_states(&rollups, encoders, read.as_ref(), failed).await?;
     read?;
     let stats = reader.finish();
     tracing::debug!(table = table_ref.name, date = %unit.date, rows = stats.rows, "unit read");
@@ -241,6 +201,79 @@ async fn run_unit(
         async move { state.commit(key, rollup, &own, unit, &unit.window, encoded).await }
     });
     try_join_all(committed).await.map_err(Failure::State)
+}
+
+/// The rollups of a unit.
+fn rollups_of(stage: &RollupStage, unit: &RollupUnit) -> hindcast_base::Result<Vec<&'static Rollup>> {
+    let known = |id: &String| {
+        let known = stage.config.detections.rollup(id);
+        known.ok_or_else(|| Error::Internal(format!("there is no rollup {id}")))
+    };
+    unit.rollups.iter().map(known).collect()
+}
+
+/// The state of a rollup, once all rows were read.
+type Encoder = SpawnedTask<Result<EncodedState>>;
+
+/// The running rollups of a unit.
+struct Started {
+    pass: RowPass,
+    /// One for each rollup that reads rows.
+    feeds: Vec<mpsc::Sender<Arc<SheetRows>>>,
+    /// One for each rollup.
+    encoders: Vec<Encoder>,
+}
+
+/// Starts the rollups. An error comes with the rollup that has it.
+async fn start_rollups(
+    rollups: &[&'static Rollup],
+    stage: &RollupStage,
+    schema: &SchemaRef,
+    keeping: Keeping,
+    session: &SessionContext,
+) -> Result<Started, (&'static Rollup, DataFusionError)> {
+    let (pass, held) = match keeping {
+        Keeping::Held => RowPass::of(rollups, schema, &stage.config, session)?,
+        Keeping::Spilled => (RowPass::empty(schema), rollups.iter().map(|_| None).collect()),
+    };
+    let (mut feeds, mut encoders) = (Vec::new(), Vec::new());
+    for (rollup, held) in rollups.iter().zip(held) {
+        let (feed, batches) = mpsc::channel(WAITING_BATCHES);
+        let encoder = match held {
+            Some(held) => state_schema(rollup, &stage.config, session)
+                .map(|state_schema| spawn_held(held, state_schema, session, batches)),
+            None => spawn_plan(rollup, stage, session, schema, batches).await,
+        };
+        encoders.push(encoder.map_err(|error| (*rollup, error))?);
+        // A rollup whose filter is always false reads no rows.
+        if !feed.is_closed() {
+            feeds.push(feed);
+        }
+    }
+    Ok(Started { pass, feeds, encoders })
+}
+
+/// The states of the rollups, whose rows were `read`.
+async fn encoded_states(
+    rollups: &[&'static Rollup],
+    encoders: Vec<Encoder>,
+    read: Result<&(), &Error>,
+    failed: impl Fn(&Rollup, DataFusionError) -> Failure,
+) -> Result<Vec<EncodedState>, Failure> {
+    let mut states = Vec::new();
+    for (rollup, encoder) in rollups.iter().zip(encoders) {
+        match encoder.join().await {
+            Ok(encoded) if read.is_ok() => states.push(encoded.map_err(|error| failed(rollup, error))?),
+            // A rollup that fails closes its feed, so its error takes precedence over the reader's.
+            Ok(encoded) => {
+                if let (Err(error), Err(Error::Internal(_))) = (encoded, read) {
+                    return Err(failed(rollup, error));
+                }
+            }
+            Err(error) => return Err(Error::Internal(format!("a rollup task stopped: {error}")).into()),
+        }
+    }
+    Ok(states)
 }
 
 /// The statistics with the counts of the columns that a rollup depends on. So its manifest does not depend on the other rollups of
@@ -284,11 +317,11 @@ fn columns_read(
 /// A rollup whose state is held in memory.
 fn spawn_held(
     mut held: HeldState,
-    state_schema: &SchemaRef,
+    state_schema: SchemaRef,
     session: &SessionContext,
     mut batches: mpsc::Receiver<Arc<SheetRows>>,
-) -> SpawnedTask<Result<EncodedState>> {
-    let (state_schema, session) = (Arc::clone(state_schema), session.clone());
+) -> Encoder {
+    let session = session.clone();
     if held.takes_nothing() {
         batches.close();
     }
@@ -306,13 +339,13 @@ fn spawn_held(
 }
 
 /// A rollup as DataFusion's plan.
-async fn spawn_rollup(
+async fn spawn_plan(
     rollup: &'static Rollup,
     stage: &RollupStage,
     session: &SessionContext,
     schema: &SchemaRef,
     batches: mpsc::Receiver<Arc<SheetRows>>,
-) -> Result<SpawnedTask<Result<EncodedState>>> {
+) -> Result<Encoder> {
     let feed = stream::unfold(batches, |mut batches| async {
         let rows = batches.recv().await?;
         Some((Ok(rows.batch().clone()), batches))

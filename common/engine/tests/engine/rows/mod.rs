@@ -139,7 +139,12 @@ pub struct SmallLake {
 
 impl SmallLake {
     pub fn new() -> Self {
-        let engine = Local::new(&LocalOptions { threads: 1, memory_bytes: 1 << 30 }).expect("an engine");
+        Self::within(1 << 30)
+    }
+
+    /// A lake whose units have this much memory.
+    pub fn within(memory_bytes: usize) -> Self {
+        let engine = Local::new(&LocalOptions { threads: 1, memory_bytes }).expect("an engine");
         Self { folder: tempfile::tempdir().expect("a folder"), engine }
     }
 
@@ -168,8 +173,20 @@ impl SmallLake {
         file: &LakeFile,
         rollups: &[&str],
     ) -> Result<Vec<Manifest>, UnitFault> {
+        let config = Config::load("default", &[]).expect("the preset");
+        self.unit_of(config, table, std::slice::from_ref(file), rollups).await
+    }
+
+    /// The outcome of a unit of several files.
+    pub async fn unit_of(
+        &self,
+        config: Config,
+        table: &str,
+        files: &[LakeFile],
+        rollups: &[&str],
+    ) -> Result<Vec<Manifest>, UnitFault> {
         let stage = RollupStage {
-            config: Config::load("default", &[]).expect("the preset"),
+            config,
             tables: vec![TableRef {
                 name: table.into(),
                 url: url_of(&self.table(table)),
@@ -180,7 +197,7 @@ impl SmallLake {
             units: vec![RollupUnit {
                 table: 0,
                 date: DATE.parse().expect("a date"),
-                files: vec![file.clone()],
+                files: files.to_vec(),
                 window: Window::new(DAY_US, DAY_US + 2 * MICROS_PER_DAY).expect("a window"),
                 is_clipped: false,
                 rollups: rollups.iter().map(|id| (*id).to_owned()).collect(),
