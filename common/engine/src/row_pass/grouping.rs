@@ -66,7 +66,7 @@ enum Computed {
 
 /// A rollup's groups.
 #[derive(Debug)]
-pub(super) struct Grouping {
+pub(crate) struct Grouping {
     filter: Option<Value>,
     keys: Vec<Key>,
     /// Numbers of pairs of numbers: of the first two keys, of such a pair and the third key, and so on. The last are the groups.

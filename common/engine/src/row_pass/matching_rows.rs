@@ -15,7 +15,7 @@ use super::sheet::{Sheet, SheetRows, rows_where};
 
 /// A rollup's rows.
 #[derive(Debug)]
-pub(super) struct MatchingRows {
+pub(crate) struct MatchingRows {
     filter: Option<Value>,
     /// The columns of a batch that are read of the taken rows.
     read: Vec<usize>,
