@@ -122,7 +122,7 @@ fn united(name: &str) -> Expr {
 
 impl Measure {
     /// Its operation; `None` for sets and samples.
-    pub(super) fn operation(&self) -> Option<Operation> {
+    fn operation(&self) -> Option<Operation> {
         match self.kind {
             MeasureKind::Count | MeasureKind::CountOf(_) => Some(Operation::Count),
             MeasureKind::Sum(_) => Some(Operation::Sum),

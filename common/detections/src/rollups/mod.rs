@@ -22,7 +22,7 @@ use datafusion::prelude::DataFrame;
 use serde_json::Value;
 
 pub use self::populations::{POPULATIONS, Population, Share};
-pub use self::row_expressions::RowExpressions;
+pub use self::row_expressions::{Aggregation, RowExpressions};
 
 use self::grouping::{Grouped, group};
 use crate::bindings::Bindings;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, ExprSchemable, ident};
+use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable, ident};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 
@@ -63,17 +63,37 @@ fn planned(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
     create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())
 }
 
+/// How a measure aggregates rows.
+#[derive(Debug)]
+pub enum Aggregation {
+    /// An operation on numbers of a column; without a column, each row counts.
+    Numbers(Operation, Option<&'static str>),
+    /// The seconds of a column, stored packed.
+    Seconds(&'static str),
+    /// An aggregate function of a column, whose result is stored.
+    Texts(&'static str, Arc<AggregateUDF>),
+}
+
 impl Measure {
-    /// How rows of a table are aggregated, and the column that is; `None` for each row. A set has no operation.
-    pub fn aggregation(&self) -> (Option<Operation>, Option<&'static str>) {
-        let column = match self.kind {
-            MeasureKind::Count => None,
-            MeasureKind::CountOf(of)
-            | MeasureKind::Sum(of)
-            | MeasureKind::Min(of)
-            | MeasureKind::Max(of)
-            | MeasureKind::Seconds { of, .. } => Some(of),
+    /// How it aggregates rows of a table.
+    ///
+    /// # Errors
+    /// If it is no aggregate function.
+    pub fn aggregation(&self) -> Result<Aggregation> {
+        let (column, operation) = match self.kind {
+            MeasureKind::Seconds { of, .. } => return Ok(Aggregation::Seconds(of)),
+            MeasureKind::Distinct(of) | MeasureKind::Samples(of) => {
+                return match self.gathered(vec![ident(of)]) {
+                    Expr::AggregateFunction(aggregate) => Ok(Aggregation::Texts(of, aggregate.func)),
+                    other => internal_err!("{other} is no aggregate function"),
+                };
+            }
+            MeasureKind::Count => (None, Operation::Count),
+            MeasureKind::CountOf(of) => (Some(of), Operation::Count),
+            MeasureKind::Sum(of) => (Some(of), Operation::Sum),
+            MeasureKind::Min(of) => (Some(of), Operation::Min),
+            MeasureKind::Max(of) => (Some(of), Operation::Max),
         };
-        (self.operation(), column)
+        Ok(Aggregation::Numbers(operation, column))
     }
 }

@@ -10,10 +10,11 @@ use arrow::compute::{cast, filter_record_batch, nullif, take};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{HashMap, Result, internal_datafusion_err, internal_err};
 use datafusion::physical_expr::PhysicalExpr;
-use hindcast_detections::rollups::{Measure, RowExpressions};
+use hindcast_detections::rollups::{Aggregation, Measure, RowExpressions};
 use hindcast_functions::Operation;
 
 use super::cells::{Cells, MOST_MEASURES};
+use super::gathered::Gathered;
 use super::numbers::{Integers, NULL, Texts};
 use super::seconds::Seconds;
 use super::sheet::{Cell, Sheet, SheetRows};
@@ -60,8 +61,8 @@ enum KeyNumbers {
 enum Computed {
     /// The measure of the cells with this place.
     Cells(usize),
-    /// The set with this place.
-    Seconds(usize),
+    /// What was gathered at this place.
+    Gathered(usize),
 }
 
 /// A rollup's groups.
@@ -74,7 +75,7 @@ pub(crate) struct Grouping {
     /// The columns of the cells' measures; `None` counts rows.
     columns: Vec<Option<Value>>,
     cells: Cells,
-    sets: Vec<(Value, Seconds)>,
+    gathered: Vec<(Value, Gathered)>,
     measures: &'static [Measure],
     computed: Vec<Computed>,
     bucket: Arc<dyn PhysicalExpr>,
@@ -109,25 +110,30 @@ impl Grouping {
             };
             held.push(Key { value, numbers });
         }
-        let (mut columns, mut operations, mut sets, mut computed) = (vec![], vec![], vec![], vec![]);
+        let (mut columns, mut operations, mut gathered, mut computed) = (vec![], vec![], vec![], vec![]);
         for measure in measures {
-            let (operation, of) = measure.aggregation();
+            let aggregation = measure.aggregation()?;
+            let of = match &aggregation {
+                Aggregation::Numbers(_, of) => *of,
+                Aggregation::Seconds(of) | Aggregation::Texts(of, _) => Some(*of),
+            };
             let value = of.map(|of| Value::new(named(of)?, sheet)).transpose()?;
             let kind = value.as_ref().map(|value| sheet.data_type(&value.expr)).transpose()?;
-            match (operation, value, kind) {
-                (Some(Operation::Count), value, _) => {
+            match (aggregation, value, kind) {
+                (Aggregation::Numbers(operation, _), value, kind)
+                    if operation == Operation::Count || kind.as_ref().is_some_and(is_whole) =>
+                {
                     computed.push(Computed::Cells(columns.len()));
                     columns.push(value);
-                    operations.push(Operation::Count);
-                }
-                (Some(operation), Some(value), Some(kind)) if is_whole(&kind) => {
-                    computed.push(Computed::Cells(columns.len()));
-                    columns.push(Some(value));
                     operations.push(operation);
                 }
-                (None, Some(value), Some(DataType::Int64)) => {
-                    computed.push(Computed::Seconds(sets.len()));
-                    sets.push((value, Seconds::default()));
+                (Aggregation::Seconds(_), Some(value), Some(DataType::Int64)) => {
+                    computed.push(Computed::Gathered(gathered.len()));
+                    gathered.push((value, Gathered::Seconds(Seconds::default())));
+                }
+                (Aggregation::Texts(_, function), Some(value), Some(kind)) => {
+                    computed.push(Computed::Gathered(gathered.len()));
+                    gathered.push((value, Gathered::by(function, kind)?));
                 }
                 _ => return Ok(None),
             }
@@ -138,7 +144,7 @@ impl Grouping {
         let pairs = (1..held.len().max(2)).map(|_| Integers::default()).collect();
         let cells = Cells::new(operations);
         let grouping =
-            Self { filter, keys: held, pairs, columns, cells, sets, measures, computed, bucket, state };
+            Self { filter, keys: held, pairs, columns, cells, gathered, measures, computed, bucket, state };
         Ok(Some(grouping))
     }
 
@@ -191,15 +197,16 @@ impl Grouping {
                 .iter()
                 .map(|column| column.as_ref().map(&value).transpose())
                 .collect::<Result<_>>()?,
-            sets: self.sets.iter().map(|(set, _)| value(set)).collect::<Result<_>>()?,
+            gathered: self.gathered.iter().map(|(gathered, _)| value(gathered)).collect::<Result<_>>()?,
         })
     }
 
     fn add(&mut self, values: &Values, rows: &[u32]) -> Result<()> {
         let groups = self.groups_of(&values.keys, rows)?;
-        self.cells.fold(&values.columns, rows, &groups, self.group_count())?;
-        for ((_, seconds), column) in self.sets.iter_mut().zip(&values.sets) {
-            seconds.push(column, rows, &groups)?;
+        let group_count = self.group_count();
+        self.cells.fold(&values.columns, rows, &groups, group_count)?;
+        for ((_, gathered), column) in self.gathered.iter_mut().zip(&values.gathered) {
+            gathered.push(column, rows, &groups, group_count)?;
         }
         Ok(())
     }
@@ -237,29 +244,30 @@ impl Grouping {
             KeyNumbers::Texts(_) => 0,
         });
         let pairs = self.pairs.iter().map(Integers::bytes);
-        let sets = self.sets.iter().map(|(_, seconds)| seconds.bytes());
-        keys.chain(pairs).chain(sets).sum::<usize>() + self.cells.bytes()
+        let gathered = self.gathered.iter().map(|(_, gathered)| gathered.bytes());
+        keys.chain(pairs).chain(gathered).sum::<usize>() + self.cells.bytes()
     }
 
     /// The state: a row for each group, in order of first occurrence.
     pub(super) fn finish(mut self) -> Result<RecordBatch> {
         let count = self.group_count();
         let mut columns = self.key_columns(count)?;
-        let sets = std::mem::take(&mut self.sets);
-        let sets = sets.into_iter().map(|(_, seconds)| seconds.packed(count)).collect::<Result<Vec<_>>>()?;
+        let gathered = std::mem::take(&mut self.gathered);
+        let gathered =
+            gathered.into_iter().map(|(_, gathered)| gathered.stored(count)).collect::<Result<Vec<_>>>()?;
         let measured: HashMap<&str, Int64Array> = self
             .measures
             .iter()
             .zip(&self.computed)
             .filter_map(|(measure, computed)| match computed {
                 Computed::Cells(place) => Some((measure.name, self.cells.measure(*place))),
-                Computed::Seconds(_) => None,
+                Computed::Gathered(_) => None,
             })
             .collect();
         for (measure, computed) in self.measures.iter().zip(&self.computed) {
             let kind = self.state.field(columns.len()).data_type();
             columns.push(match computed {
-                Computed::Seconds(place) => Arc::new(sets[*place].clone()) as ArrayRef,
+                Computed::Gathered(place) => Arc::clone(&gathered[*place]),
                 Computed::Cells(_) => cast(&stored(measure, self.measures, &measured)?, kind)?,
             });
         }
@@ -291,11 +299,11 @@ impl Grouping {
     }
 }
 
-/// What a batch has for keys, measures and sets.
+/// What a batch has for keys and measures.
 struct Values {
     keys: Vec<ArrayRef>,
     columns: Vec<Option<ArrayRef>>,
-    sets: Vec<ArrayRef>,
+    gathered: Vec<ArrayRef>,
 }
 
 /// A measure in stored form: a maximum that equals its twin is null.

@@ -4,6 +4,7 @@
 //! DataFusion's plan of a rollup ([`Rollup::build`]) has the same result and needs less memory, because it spills.
 
 mod cells;
+mod gathered;
 mod grouping;
 mod matching_rows;
 mod numbers;
