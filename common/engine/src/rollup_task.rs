@@ -180,7 +180,7 @@ async fn run_unit(
     let columns = columns_read(table.spec, &rollups, &stage.config, unit.selection.as_ref());
     let schema = canonical_schema(table.spec, &columns);
 
-    // Whoever runs alone and spills has all the memory there is.
+    // A rollup that runs alone and spills has all the memory there is.
     let is_last = rollups.len() == 1 && keeping == Keeping::Spilled;
     let failed = |rollup: &Rollup, error| failure_of(rollup, is_last, error);
     let session = task_session(context.runtime_env());

@@ -111,7 +111,7 @@ fn evaluates_all(expr: &Arc<dyn PhysicalExpr>) -> bool {
     }
 }
 
-/// A batch, and the values of a sheet's cells for it. Whoever asks first evaluates.
+/// A batch, and the values of a sheet's cells for it. The first use of a cell evaluates it.
 #[derive(Debug)]
 pub(crate) struct SheetRows {
     sheet: Arc<Sheet>,
