@@ -296,13 +296,15 @@ async fn a_task_that_fails_alone_is_given_up_by_name_and_the_others_complete() {
 }
 
 /// Runs a batch of the merges of `count` shards. Returns how many sent rows.
-async fn run_merges(cluster: &Arc<FakeCluster>, count: u8) -> Result<usize> {
+async fn run_merges(cluster: &Arc<FakeCluster>, count: u16) -> Result<usize> {
     let stage = MergeStage {
         config: Config::load("default", &[]).unwrap(),
         state_url: String::new(),
         window: Window::new(0, 1).unwrap(),
         shards: (0..count).map(|shard| (shard, shard + 1)).collect(),
         inputs: BTreeMap::new(),
+        levels: BTreeMap::new(),
+        stored: None,
         past: BTreeMap::new(),
         side_tables: BTreeMap::new(),
         columns: BTreeMap::new(),
