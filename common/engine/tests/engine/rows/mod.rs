@@ -54,6 +54,13 @@ fn texts(column: &str) -> Vec<Option<&'static str>> {
         ],
         "FileName" => vec!["loot.zip", "a.7z", "notes.txt"],
         "FolderPath" => vec!["C:\\Windows\\Temp", "/srv/staging", "C:\\Docs"],
+        "Operation" => vec!["New-InboxRule", "Send"],
+        "Parameters" | "OperationProperties" => {
+            vec![
+                r#"[{"name":"ForwardTo","value":"x@other.example"}]"#,
+                r#"[{"name":"MarkAsRead","value":"true"}]"#,
+            ]
+        }
         "OperationName" => vec!["PutBlob", "GetBlob", "microsoft.storage/storageaccounts/listkeys/action"],
         "RecordType" => vec!["SharePointFileOperation", "ExchangeItem"],
         "UserAgent" => vec!["Edge", "curl", ""],
@@ -116,10 +123,10 @@ pub fn rows_of(batch: &RecordBatch) -> Vec<String> {
         .collect()
 }
 
-/// Rows of all columns of a table but the optional ones.
+/// Rows of all columns of a table. The optional ones come last: what a cell is depends on the place of its column.
 pub fn table_rows(spec: &TableSpec, count: u64) -> RecordBatch {
-    let columns = spec.columns.iter().filter(|column| !column.is_optional);
-    let names: Vec<&str> = columns.map(|column| column.name).collect();
+    let (optional, others): (Vec<_>, Vec<_>) = spec.columns.iter().partition(|column| column.is_optional);
+    let names: Vec<&str> = others.iter().chain(&optional).map(|column| column.name).collect();
     let seeds: Vec<u64> = (0..count).map(|seed| seed.wrapping_mul(0x2545_f491_4f6c_dd1d)).collect();
     batch_of(spec, &names, &seeds)
 }
