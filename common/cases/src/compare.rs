@@ -66,7 +66,7 @@ fn of_table(of: &str, (expected, lines): (&[Table], &ListLines), actual: &Record
     if rows.len() != expected.len() {
         // Only the columns that the case names, or all if it names none.
         let describe = |row: &Row<'_>| match named.is_empty() {
-            true => row.to_json().to_string(),
+            true => row.to_json(&[]).to_string(),
             false => {
                 let cells = named.iter().map(|column| format!("{column} = {}", row.json_of(column)));
                 format!("{{ {} }}", cells.collect::<Vec<_>>().join(", "))

@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(bound("compression_staging", "keep_rows_without_identity"), Bound::Boolean(true));
         assert_eq!(bound("beaconing", "max_jitter"), Bound::Float(1.0));
         assert_eq!(bound("beaconing", "min_intervals"), Bound::Integer(4));
-        assert_eq!(bound("egress_spikes", "baseline"), Bound::Text("preceding_hours".to_owned()));
+        assert_eq!(bound("egress_spikes", "baseline"), Bound::Text("seasonal".to_owned()));
         let Bound::Texts(patterns) = bound("compression_staging", "file_name_patterns") else {
             panic!("patterns are texts")
         };

@@ -131,7 +131,7 @@ fn every_kind_of_error_names_file_and_line() {
         ),
         (
             "[egress_spikes]\nbaseline = 'last_row'",
-            "line 2: egress_spikes.baseline is 'last_row': it must be one of preceding_hours, last_rows; did you mean last_rows?",
+            "line 2: egress_spikes.baseline is 'last_row': it must be one of seasonal, preceding_hours, last_rows; did you mean last_rows?",
         ),
         ("[risk]\nhigh = 1.0", "line 2: risk.high is 1.0: it must be at least 0 and below 1"),
         ("[risk]\nhihg = 0.5", "line 2"),

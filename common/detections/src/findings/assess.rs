@@ -187,7 +187,8 @@ mod tests {
             confidence: sql(confidence),
             explanation: Explanation::load("{{ queries }}", "mine/detection.toml", 12).unwrap(),
             beacon_score: None,
-            lines: [1; 3],
+            evidence: Vec::new(),
+            lines: [1; 4],
         }
     }
 

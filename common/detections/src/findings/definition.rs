@@ -33,6 +33,9 @@ pub struct FindingDefinition {
     pub confidence: String,
     /// A template over the columns of the strongest row.
     pub explanation: String,
+    /// Hidden columns that the evidence also has, under their names without the prefix.
+    #[serde(default)]
+    pub evidence: Vec<String>,
     /// The score of a beacon, 0 to 1, by which findings are searched: an expression (minijinja) over the finding's `confidence` and
     /// the columns of its evidence.
     pub beacon_score: Option<String>,

@@ -1,7 +1,8 @@
 //! The sentence about a finding: a minijinja template over the columns of its strongest row.
 //!
 //! A null column is `none`, which `or` replaces by another value. A time is RFC 3339 text, and `<column>_us` holds its microseconds
-//! since the epoch. The filter `fixed(n)` writes a number with `n` decimals, like Rust's `{:.n}`; `none` counts as 0.
+//! since the epoch. The filter `fixed(n)` writes a number with `n` decimals, like Rust's `{:.n}`; `none` counts as 0. The filter `size` writes
+//! a number of bytes as people read it.
 
 use std::io;
 
@@ -30,6 +31,8 @@ const UNBOUNDED_FILTERS: [&str; 4] = ["indent", "format", "replace", "batch"];
 const ASSIGNING: [&str; 2] = ["set", "with"];
 /// Most decimals of `fixed`: a double has no more significant ones.
 const MAX_DECIMALS: usize = 17;
+/// Units of the filter `size`, and their bytes.
+const SIZE_UNITS: [(&str, f64); 4] = [("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)];
 /// Suffix of a time column's name for its microseconds.
 const MICROS_SUFFIX: &str = "_us";
 /// Names that every template may call.
@@ -53,6 +56,7 @@ impl Explanation {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(MAX_STEPS));
         environment.add_filter("fixed", fixed);
+        environment.add_filter("size", size);
         environment.set_formatter(|out, state, value| match value.len() {
             // These are written element by element, even if the writer accepts no more bytes.
             Some(count) if count > MAX_BYTES && value.kind() != ValueKind::String => {
@@ -228,6 +232,19 @@ fn fixed(value: Value, decimals: usize) -> std::result::Result<String, TemplateE
     Ok(format!("{number:.decimals$}"))
 }
 
+/// A number of bytes in the largest decimal unit that does not exceed it: `512 B`, `4.2 MB`; `none` counts as 0.
+fn size(value: Value) -> std::result::Result<String, TemplateError> {
+    if value.is_undefined() {
+        return Err(TemplateError::from(ErrorKind::UndefinedError));
+    }
+    let bytes = if value.is_none() { 0.0 } else { f64::try_from(value)? };
+    let unit = SIZE_UNITS.iter().take_while(|(_, least)| bytes.abs() >= *least).last();
+    Ok(match unit {
+        Some((name, least)) => format!("{:.1} {name}", bytes / least),
+        None => format!("{bytes:.0} B"),
+    })
+}
+
 /// An error in a template that begins on `line` of `file`.
 fn located(file: &str, line: usize, error: &TemplateError) -> Error {
     let line = line + error.line().unwrap_or(1).max(1) - 1;
@@ -280,6 +297,12 @@ mod tests {
                 "{{ queries or 0 }} of {{ average | fixed(0) }}, {{ (100.0 * (share or 0)) | fixed(2) }} %"
             ),
             ["120 of 2, 1.24 %", "0 of 0, 0.00 %"]
+        );
+        assert_eq!(
+            rendered(
+                "{{ queries | size }} {{ ((queries or 0) * 35000) | size }} {{ 999 | size }} {{ 2e13 | size }}"
+            ),
+            ["120 B 4.2 MB 999 B 20.0 TB", "0 B 0 B 999 B 20.0 TB"]
         );
         assert_eq!(rendered("{{ queries | fixed(1) }} {{ (queries or 0) // 50 }}"), ["120.0 2", "0.0 0"]);
     }

@@ -178,7 +178,7 @@ impl<'a> Group<'a> {
             entities: self.entities.clone(),
             techniques: rule.techniques.clone(),
             explanation,
-            evidence: self.strongest.to_json(),
+            evidence: self.strongest.to_json(&rule.evidence),
             watchlists: Vec::new(),
             roots: BTreeSet::new(),
         })

@@ -70,12 +70,14 @@ impl<'a> Row<'a> {
             .then(|| array.as_primitive::<TimestampMicrosecondType>().value(self.index))
     }
 
-    /// The row as a JSON object, without hidden columns; times are RFC 3339.
-    pub fn to_json(&self) -> Value {
+    /// The row as a JSON object, with the hidden columns that are named, under their names without the prefix; times are RFC 3339.
+    pub fn to_json(&self, hidden: &[String]) -> Value {
         let schema = self.batch.schema_ref();
         let shown = schema.fields().iter().filter(|field| !field.name().starts_with(HIDDEN_PREFIX));
         let entries = shown.map(|field| (field.name().clone(), self.json_of(field.name())));
-        Value::Object(entries.collect::<Map<_, _>>())
+        let named =
+            hidden.iter().map(|name| (name.trim_start_matches(HIDDEN_PREFIX).to_owned(), self.json_of(name)));
+        Value::Object(entries.chain(named).collect::<Map<_, _>>())
     }
 
     /// The value of a column, hidden or not, as JSON; times are RFC 3339.
@@ -155,7 +157,8 @@ mod tests {
             "view": "a", "text": "b", "whole": -7, "float": null, "flag": false,
             "time": "1970-01-01T00:00:00.000001Z",
         });
-        assert_eq!(Row::new(&batch, 0).to_json(), expected);
+        assert_eq!(Row::new(&batch, 0).to_json(&[]), expected);
+        assert_eq!(Row::new(&batch, 0).to_json(&["_hidden".to_owned()])["hidden"], json!(1));
         assert_eq!(Row::new(&batch, 0).json_of("_hidden"), json!(1));
     }
 }

@@ -11,6 +11,7 @@ use super::attack::{Tactic, tactic_of};
 use super::beacon_score::BeaconScore;
 use super::definition::{FindingDefinition, TechniqueDefinition};
 use super::explanation::Explanation;
+use crate::analyses::HIDDEN_PREFIX;
 use crate::bindings::Bindings;
 use crate::sql::SqlText;
 use hindcast_base::entities::EntityKind;
@@ -42,10 +43,12 @@ pub struct FindingRule {
     pub confidence: SqlText,
     /// A sentence about a row.
     pub explanation: Explanation,
+    /// Hidden columns that the evidence also has.
+    pub evidence: Vec<String>,
     /// The score of a beacon.
     pub beacon_score: Option<BeaconScore>,
-    /// Lines of `first_seen`, `last_seen` and `entities` in the file.
-    pub(super) lines: [usize; 3],
+    /// Lines of `first_seen`, `last_seen`, `entities` and `evidence` in the file.
+    pub(super) lines: [usize; 4],
 }
 
 /// A column that names an entity.
@@ -115,7 +118,8 @@ impl FindingRule {
             first_seen: definition.first_seen,
             last_seen: definition.last_seen,
             period: definition.period,
-            lines: ["first_seen", "last_seen", "entities"].map(|key| line_of(text, key)),
+            evidence: definition.evidence,
+            lines: ["first_seen", "last_seen", "entities", "evidence"].map(|key| line_of(text, key)),
             is_finding: sql("is_finding", definition.is_finding),
             severity: sql("severity", definition.severity),
             confidence: sql("confidence", definition.confidence),
@@ -145,6 +149,11 @@ impl FindingRule {
         }
         for entity in &self.entities {
             is_among(&entity.column, &texts, (file, self.lines[2]), "entities", "text")?;
+        }
+        let hidden: Vec<&str> =
+            of(|_| true).into_iter().filter(|name| name.starts_with(HIDDEN_PREFIX)).collect();
+        for column in &self.evidence {
+            is_among(column, &hidden, (file, self.lines[3]), "evidence", "hidden")?;
         }
         RowAssessor::compile(self, schema, bindings)?;
         self.explanation.check(schema.as_arrow())

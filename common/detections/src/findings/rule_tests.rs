@@ -41,7 +41,7 @@ fn load(text: &str) -> Result<FindingRule> {
 fn expressions_have_the_lines_on_which_they_begin() {
     let rule = load(RULE).unwrap();
     assert_eq!((rule.severity.line, rule.confidence.line), (16, 17));
-    assert_eq!(rule.lines, [13, 14, 12]);
+    assert_eq!(rule.lines, [13, 14, 12, 1]);
     assert_eq!((rule.is_finding.text, rule.is_finding.line), ("true", 1), "every row, if it is absent");
 }
 

@@ -13,7 +13,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, cast, ident, lit, when};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, cast, ident, lit, not, when};
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::prelude::{DataFrame, SessionContext};
 
@@ -91,6 +91,11 @@ fn calls() -> Vec<(&'static str, Expr)> {
         ("contains_any(text, ['EXE'])", crate::matches(text(), &Patterns::containing_any(&["exe"]))),
         ("is_one_of(named, ['8.8.8.8'])", crate::is_one_of(named(), &["8.8.8.8"])),
         ("is_external(text, ['10.0.0.0/8'], ['10.9.0.0/16'])", crate::is_external(text(), &space)),
+        ("in_networks(text, ['10.0.0.0/8'])", {
+            let inside = PrivateSpace { declared_external: Vec::new(), ..space.clone() };
+            let address = crate::canonical_address(text());
+            address.clone().is_not_null().and(not(crate::is_external(address, &inside)))
+        }),
         ("is_empty([])", lit(true)),
         ("is_empty([1, 2])", lit(false)),
         ("canonical_address(named)", crate::canonical_address(named())),

@@ -1,7 +1,7 @@
 //! Tests of a text against a list that is known before the query runs.
 
 use datafusion::common::{Result, plan_datafusion_err};
-use datafusion::logical_expr::{Expr, lit};
+use datafusion::logical_expr::{Expr, lit, not};
 use ipnet::IpNet;
 
 use super::Documented;
@@ -61,6 +61,12 @@ pub(super) const FORMS: &[ShortForm] = &[
         is_external,
     ),
     test(
+        "in_networks",
+        &[("address", "text"), ("networks", "array of texts")],
+        "Whether the text is an IP address in one of the networks. False for null.",
+        in_networks,
+    ),
+    test(
         "is_empty",
         &[("list", "array")],
         "Whether a list has no element: `is_empty($users) OR is_one_of(user, $users)` filters nothing if no user is given.",
@@ -93,6 +99,14 @@ fn is_external(arguments: &[Expr]) -> Result<Option<Expr>> {
     let space =
         PrivateSpace { private: networks(&private)?, declared_external: networks(&declared_external)? };
     Ok(Some(crate::is_external(arguments[0].clone(), &space)))
+}
+
+/// An address that is not outside these networks.
+fn in_networks(arguments: &[Expr]) -> Result<Option<Expr>> {
+    let Some(texts) = texts(&arguments[1])? else { return Ok(None) };
+    let space = PrivateSpace { private: networks(&texts)?, declared_external: Vec::new() };
+    let address = crate::canonical_address(arguments[0].clone());
+    Ok(Some(address.clone().is_not_null().and(not(crate::is_external(address, &space)))))
 }
 
 fn networks(texts: &[String]) -> Result<Vec<IpNet>> {

@@ -1,4 +1,4 @@
-//! Window functions whose length is an argument.
+//! Window functions, some of whose length is an argument.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 
 use super::Documented;
 use super::literals::integer;
+use crate::seasonal::seasonal;
 use crate::trailing::{Trail, trailing};
 
 const ARGUMENTS: &[(&str, &str)] =
@@ -36,12 +37,21 @@ pub(super) const DOCUMENTED: &[Documented] = &[
         doc: "Window function, ordered by position: sum and number of the values of `length` rows, of which the row itself is the last. \
               Nulls are not counted.",
     },
+    Documented {
+        name: "seasonal",
+        arguments: &[("hour", "integer"), ("bytes", "integer")],
+        result: "struct of usual, score, similar, period",
+        doc: "Window function, ordered by hour: the bytes that are usual for the hour of the week (`period` 168, from four weeks on) or of \
+              the day (24); how far the bytes are above the usual spread, in spreads; and how many other hours within two weeks are at \
+              least half as far above. Null if the series has less than two weeks, or fewer than 48 hours with data around the hour.",
+    },
 ];
 
 pub(super) fn functions() -> Vec<WindowUDF> {
     [Unit::Positions, Unit::Rows]
         .into_iter()
         .map(|unit| WindowUDF::from(TrailingOfLength::new(unit)))
+        .chain([seasonal()])
         .collect()
 }
 
