@@ -162,8 +162,10 @@ fn daily_scans_of_the_demo_find_every_planted_spike() {
 fn coverage_lists_the_look_back_and_is_complete_without_it() {
     let place = Place::new();
     steady(&place);
+    let config = place.path("day.toml");
+    fs::write(&config, "[egress_spikes]\nbaseline = \"preceding_hours\"").expect("a file");
     let look_back = |window: &str| -> Vec<(String, String)> {
-        spikes(&place, window);
+        spikes(&place, &format!("{window} --config {}", config.display()));
         let summary = place.summary();
         assert_eq!(summary["coverage"]["complete"], true, "{window}");
         let entries = summary["coverage"]["look_back"].as_array().expect("what was looked back at").clone();

@@ -141,7 +141,7 @@ async fn an_analysis_looks_back_from_a_midnight_to_the_window() {
             &[&[&time, "host-1", "5"]],
         );
     }
-    let config = lake.config("");
+    let config = lake.config("[egress_spikes]\nbaseline = \"preceding_hours\"");
     let window = between("2026-03-03T06:00:00Z", "2026-03-04");
     let plan = lake.plan(&config, &["egress_spikes"], window).await.unwrap();
     let [planned] = plan.tables.as_slice() else { panic!("{:?}", plan.tables) };
@@ -149,7 +149,10 @@ async fn an_analysis_looks_back_from_a_midnight_to_the_window() {
     // 24 hours before the window's first hour lie in the date before.
     assert_eq!(format_micros(past.window.from_us), "2026-03-02T00:00:00Z");
     assert_eq!(past.window.to_us, plan.window.from_us);
-    assert_eq!(past.rollups.iter().map(|rollup| rollup.id).collect::<Vec<_>>(), ["device_hours"]);
+    assert_eq!(
+        past.rollups.iter().map(|rollup| rollup.id).collect::<Vec<_>>(),
+        ["device_hours", "egress_destinations"]
+    );
     let dates: Vec<String> = past.folders.iter().map(|folder| folder.date.to_string()).collect();
     assert_eq!(dates, ["2026-03-02", "2026-03-03"]);
     // A folder that the window reads gives the past its own rows alone; the other may hold rows of the window too.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, new_null_array,
+};
+use arrow::datatypes::DataType;
 use serde_json::json;
 
 use super::*;
@@ -40,6 +43,14 @@ fn spikes(rows: &[(i64, &str, i64, Option<f64>)]) -> RecordBatch {
         ("bytes_sent", Arc::new(rows.iter().map(|row| Some(row.2)).collect::<Int64Array>())),
         ("ratio", Arc::new(rows.iter().map(|row| row.3).collect::<Float64Array>())),
         ("_hours_seen", Arc::new(Int64Array::from(vec![24; rows.len()]))),
+        ("baseline", new_null_array(&DataType::Float64, rows.len())),
+        ("_score", new_null_array(&DataType::Float64, rows.len())),
+        ("_similar", new_null_array(&DataType::Int64, rows.len())),
+        ("_period", new_null_array(&DataType::Int64, rows.len())),
+        ("_destination", texts(&vec![Some("203.0.113.9"); rows.len()])),
+        ("_destination_bytes", Arc::new(Int64Array::from(vec![7; rows.len()]))),
+        ("_destination_days", Arc::new(Int64Array::from(vec![0; rows.len()]))),
+        ("_call_bytes", new_null_array(&DataType::Int64, rows.len())),
     ])
 }
 
@@ -72,13 +83,17 @@ fn rows_of_the_same_entities_and_hour_are_one_finding() {
     assert_eq!(summary, [(high, 68, 2), (medium, 68, 1), (medium, 68, 1)]);
 
     let strongest = &findings[0];
-    assert_eq!(strongest.explanation, "500 bytes sent in the hour, 25.0 times the baseline (2 rows in all)");
+    assert_eq!(
+        strongest.explanation,
+        "500 B sent in the hour, 25.0 times the 0 B of the preceding hours; 7 B of it to 203.0.113.9, to which the device did not send before. A backup, an upload or a call that comes at other times looks the same (2 rows in all)"
+    );
     assert_eq!(
         strongest.evidence,
-        json!({ "hour": "1970-01-01T02:00:00Z", "device_name": "ws-1.corp.example", "bytes_sent": 500, "ratio": 25.0 })
+        json!({ "hour": "1970-01-01T02:00:00Z", "device_name": "ws-1.corp.example", "bytes_sent": 500, "ratio": 25.0, "baseline": null,
+                "score": null, "similar": null, "destination": "203.0.113.9", "destination_bytes": 7, "destination_days": 0 })
     );
     assert_eq!(strongest.first_seen.as_deref(), Some("1970-01-01T02:00:00Z"));
-    assert_eq!(findings[1].explanation, "7 bytes sent in the hour, after hours without any");
+    assert!(findings[1].explanation.starts_with("7 B sent in the hour, after hours without any; "));
     assert_eq!((strongest.analysis.as_str(), strongest.suite), ("egress_spikes", Suite::Exfiltration));
     assert_eq!(strongest.tactic(), Some(Tactic::Exfiltration));
 
