@@ -8,7 +8,7 @@ use super::bindings::{INVESTIGATED, WINDOW_FROM, WINDOW_TO};
 use super::definition::{DetectionDefinition, RequirementDefinition};
 use super::parameters::ParameterType;
 use crate::analyses::HIDDEN_PREFIX;
-use crate::analyses::RESERVED_COLUMNS;
+use crate::analyses::{RESERVED_COLUMNS, one_of};
 use crate::config::Layer;
 use hindcast_base::Result;
 use hindcast_base::nearest::did_you_mean;
@@ -104,11 +104,14 @@ fn check_required(layer: &Layer<'_>, required: &RequirementDefinition, tables: T
             let what = format!("there is no table {}{hint}", name.get_ref());
             return Err(layer.error_at(name.span().start, what));
         };
-        let unknown = required.columns.iter().find(|column| table.column(column.get_ref()).is_none());
-        if let Some(column) = unknown {
-            let hint = did_you_mean(column.get_ref(), table.columns.iter().map(|column| column.name));
-            let what = format!("{} has no column {}{hint}", table.name, column.get_ref());
-            return Err(layer.error_at(column.span().start, what));
+        let unknown = required.columns.iter().find_map(|column| {
+            let unknown = one_of(column.get_ref()).find(|name| table.column(name).is_none());
+            unknown.map(|name| (name, column.span().start))
+        });
+        if let Some((column, place)) = unknown {
+            let hint = did_you_mean(column, table.columns.iter().map(|column| column.name));
+            let what = format!("{} has no column {column}{hint}", table.name);
+            return Err(layer.error_at(place, what));
         }
     }
     Ok(())

@@ -56,8 +56,8 @@ use matches::matches;
 pub use measures::{Operation, measures};
 pub use names::{account_name, canonical_address};
 use names::{
-    address_or_text, canonical_host, initiator, initiator_address, lowered_name, record_type,
-    registered_domain, response_code, subdomain,
+    address_or_text, canonical_host, extended_user_agent, initiator, initiator_address, lowered_name,
+    record_type, registered_domain, response_code, subdomain,
 };
 use one_of::is_one_of;
 use only_where::only_where;

@@ -72,6 +72,11 @@ pub(crate) fn response_code(text: Expr) -> Expr {
     Form::ResponseCode.call(text)
 }
 
+/// The user agent in `ExtendedProperties` of an Office 365 row; null if they have none.
+pub(crate) fn extended_user_agent(text: Expr) -> Expr {
+    Form::ExtendedUserAgent.call(text)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Form {
     Address,
@@ -85,6 +90,7 @@ enum Form {
     Subdomain,
     RecordType,
     ResponseCode,
+    ExtendedUserAgent,
 }
 
 impl Form {
@@ -111,8 +117,20 @@ impl Form {
             Form::Subdomain => domains::subdomain(text).map(Cow::Owned),
             Form::RecordType => dns_words::record_type(text),
             Form::ResponseCode => dns_words::response_code(text),
+            Form::ExtendedUserAgent => user_agent_in(text).map(Cow::Owned),
         }
     }
+}
+
+/// The value of the property `UserAgent` in a JSON list of names and values; `None` if it is absent or empty.
+fn user_agent_in(properties: &str) -> Option<String> {
+    const NAME: &str = "UserAgent";
+    if !properties.contains(NAME) {
+        return None;
+    }
+    let list: Vec<serde_json::Value> = serde_json::from_str(properties).ok()?;
+    let found = list.iter().find(|property| property["Name"] == NAME)?;
+    found["Value"].as_str().filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 #[derive(Debug)]
@@ -150,6 +168,7 @@ impl ScalarUDFImpl for NameForm {
             Form::Subdomain => "subdomain",
             Form::RecordType => "record_type",
             Form::ResponseCode => "response_code",
+            Form::ExtendedUserAgent => "extended_user_agent",
         }
     }
 
@@ -198,6 +217,7 @@ mod tests {
     use super::*;
 
     const FORMS: [Form; 11] = [
+    const FORMS: [Form; 12] = [
         Form::Address,
         Form::AddressOrText,
         Form::Host,
@@ -209,6 +229,7 @@ mod tests {
         Form::Subdomain,
         Form::RecordType,
         Form::ResponseCode,
+        Form::ExtendedUserAgent,
     ];
 
     /// The names in a column; its rows are converted in two batches, as rows of one dictionary are.
@@ -235,6 +256,22 @@ mod tests {
             named.as_string_view().iter().map(|name| name.map(str::to_owned)).collect::<Vec<_>>()
         });
         named.collect()
+    }
+
+    #[test]
+    fn user_agents_are_found_in_extended_properties() {
+        let agent = |text| Form::ExtendedUserAgent.of(text).map(Cow::into_owned);
+        let found =
+            r#"[{"Name":"UserAuthenticationMethod","Value":"1"},{"Name":"UserAgent","Value":"BAV2ROPC"}]"#;
+        assert_eq!(agent(found).as_deref(), Some("BAV2ROPC"));
+        for none in [
+            r#"[{"Name":"UserAgent","Value":""}]"#,
+            r#"[{"Name":"RequestType","Value":"UserAgent"}]"#,
+            "UserAgent",
+            "",
+        ] {
+            assert_eq!(agent(none), None, "{none}");
+        }
     }
 
     #[test]

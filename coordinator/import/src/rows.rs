@@ -59,6 +59,8 @@ pub(super) struct TableRows {
     pub(super) table: String,
     /// The column that clusters its rows, if there is one.
     pub(super) cluster: Option<String>,
+    /// The column with the id of a record, which counts once, if the rule names one.
+    pub(super) unique: Option<String>,
     /// The rows.
     pub(super) batch: RecordBatch,
     /// Values that became null because they are not of the column's type, by column.
@@ -209,6 +211,7 @@ impl<'r> Rows<'r> {
         Ok(Some(TableRows {
             table: self.table,
             cluster,
+            unique: self.rule.unique.clone(),
             batch,
             unreadable: self.unreadable,
             notes: self.notes,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use hindcast_detections::analyses::{Analysis, Locations};
+use hindcast_detections::analyses::{Analysis, Locations, one_of};
 
 /// An analysis that does not run.
 #[derive(Debug, Clone)]
@@ -51,7 +51,8 @@ impl DisabledReason {
             let Some(table) = requirement.tables.iter().find(|table| columns.contains_key(**table)) else {
                 return Some(DisabledReason::NoTable(requirement.tables));
             };
-            let is_absent = |column: &&'static str| !columns[*table].contains(*column);
+            let is_absent =
+                |column: &&'static str| !one_of(column).any(|name| columns[*table].contains(name));
             let absent: Vec<&str> = requirement.columns.iter().copied().filter(is_absent).collect();
             if !absent.is_empty() {
                 return Some(DisabledReason::NoColumns { table, columns: absent });
@@ -107,7 +108,7 @@ mod tests {
     fn sufficient(analysis: &Analysis) -> BTreeMap<String, BTreeSet<String>> {
         let mut columns: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for required in analysis.requires {
-            let own = required.columns.iter().map(|column| (*column).to_owned());
+            let own = required.columns.iter().flat_map(|column| one_of(column)).map(str::to_owned);
             columns.entry(required.tables[0].to_owned()).or_default().extend(own);
         }
         columns

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hindcast_base::nearest::{closest, is_same_name};
-use hindcast_detections::analyses::Analysis;
+use hindcast_detections::analyses::{Analysis, one_of};
 use hindcast_detections::rollups::Rollup;
 use hindcast_lake::{
     DateFolder, LakeTable, MappingPreset, OutsideLayout, StrayFiles, TableSpec, UnreachableRoot,
@@ -129,7 +129,8 @@ impl<'a> Lacks<'a> {
     }
 
     fn disables_most(&self, column: &str) -> bool {
-        let disabled = self.disabled.iter().filter(|columns| columns.contains(&column)).count();
+        let names = |columns: &&&[&str]| columns.iter().any(|names| one_of(names).any(|name| name == column));
+        let disabled = self.disabled.iter().filter(names).count();
         2 * disabled > self.disabled.len() + self.enabled
     }
 }
@@ -138,7 +139,7 @@ impl<'a> Lacks<'a> {
 fn is_required(spec: &TableSpec, column: &str, enabled: &[&'static Analysis]) -> bool {
     let required = enabled.iter().flat_map(|analysis| analysis.requires);
     let mut of_table = required.filter(|required| required.tables.contains(&spec.name));
-    of_table.any(|required| required.columns.contains(&column))
+    of_table.any(|required| required.columns.iter().any(|names| one_of(names).any(|name| name == column)))
 }
 
 /// Columns of the table that analyses need: those that disabled ones lack, and those that rollups read.
@@ -149,14 +150,13 @@ fn columns_wanted(
     enabled: &[&'static Analysis],
 ) -> BTreeSet<&'static str> {
     let lacking = disabled.iter().filter_map(|disabled| disabled.reason.lacking_columns(spec.name));
-    let of_disabled = lacking.flatten();
+    let of_disabled = lacking.flatten().flat_map(|names| one_of(names));
     let required = enabled.iter().flat_map(|analysis| analysis.requires);
     let required = required.filter(|required| required.tables.contains(&spec.name));
     let read = rollups.into_iter().flatten().flat_map(|rollup| rollup.columns);
     let of_table = |column: &&'static str| spec.column(column).is_some();
-    let mut all: BTreeSet<&'static str> =
-        of_disabled.copied().chain(read.copied()).filter(of_table).collect();
-    all.extend(required.flat_map(|required| required.columns));
+    let mut all: BTreeSet<&'static str> = of_disabled.chain(read.copied()).filter(of_table).collect();
+    all.extend(required.flat_map(|required| required.columns).flat_map(|names| one_of(names)));
     all.insert(spec.time_column);
     all
 }

@@ -9,7 +9,7 @@ use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
 use hindcast_detections::Detections;
 use hindcast_detections::analyses::correlation::{ENTITY_TIES, OFFICE_ADDRESSES, PREVALENCE};
-use hindcast_detections::analyses::{Analysis, Locations, Suite};
+use hindcast_detections::analyses::{Analysis, Locations, Suite, one_of};
 use hindcast_detections::config::Config;
 use hindcast_detections::rollups::Rollup;
 use hindcast_lake::{DateFolder, Lake, LakeTable, RootName, TableSpec};
@@ -297,7 +297,8 @@ fn columns_needed(
     });
     let required = all().flat_map(|analysis| analysis.requires);
     let required = required.filter(|required| required.tables.contains(&table.name));
-    let named = read.chain(required.flat_map(|required| required.columns).copied());
+    let required = required.flat_map(|required| required.columns).flat_map(|names| one_of(names));
+    let named = read.chain(required);
     named.chain([table.time_column]).filter(|column| table.column(column).is_some()).collect()
 }
 

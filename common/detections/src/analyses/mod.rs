@@ -79,8 +79,19 @@ impl Suite {
 pub struct Requirement {
     /// The alternative tables, preferred first: one of them is enough.
     pub tables: &'static [&'static str],
-    /// The columns it needs there.
+    /// The columns it needs there; `a or b` if one of them is enough.
     pub columns: &'static [&'static str],
+}
+
+/// The columns of a requirement of which one is enough: both of `a or b`.
+///
+/// ```
+/// use hindcast_detections::analyses::one_of;
+///
+/// assert_eq!(one_of("ClientIP or Client_IPAddress").collect::<Vec<_>>(), ["ClientIP", "Client_IPAddress"]);
+/// ```
+pub fn one_of(columns: &str) -> impl Iterator<Item = &str> {
+    columns.split(" or ")
 }
 
 /// One analysis, as defined by a detection's folder. Definitions live as long as the process: each content is loaded once.

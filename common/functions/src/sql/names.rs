@@ -37,6 +37,11 @@ pub(super) const FORMS: &[ShortForm] = &[
         |text| crate::initiator_address(text[0].clone()),
     ),
     name(
+        "extended_user_agent",
+        "The user agent in ExtendedProperties of an OfficeActivity row; null if they have none.",
+        |text| crate::extended_user_agent(text[0].clone()),
+    ),
+    name(
         "storage_account",
         "The lower-cased account of a `<account>.blob.core.windows.net` URL or host; null for other text.",
         |text| crate::storage_account(text[0].clone()),

@@ -105,6 +105,7 @@ fn calls() -> Vec<(&'static str, Expr)> {
         ("account_name(text)", crate::account_name(text())),
         ("initiator(text)", crate::initiator(text())),
         ("initiator_address(text)", crate::initiator_address(text())),
+        ("extended_user_agent(text)", crate::extended_user_agent(text())),
         ("storage_account(text)", crate::storage_account(text())),
         (
             "office_address(text, text)",
