@@ -216,7 +216,6 @@ mod tests {
 
     use super::*;
 
-    const FORMS: [Form; 11] = [
     const FORMS: [Form; 12] = [
         Form::Address,
         Form::AddressOrText,
