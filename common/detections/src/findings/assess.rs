@@ -187,6 +187,7 @@ mod tests {
             confidence: sql(confidence),
             explanation: Explanation::load("{{ queries }}", "mine/detection.toml", 12).unwrap(),
             beacon_score: None,
+            by: Vec::new(),
             evidence: Vec::new(),
             lines: [1; 4],
         }

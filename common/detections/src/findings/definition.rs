@@ -18,6 +18,9 @@ pub struct FindingDefinition {
     pub stage: KillChainPhase,
     /// Span within which rows of the same entities are one finding.
     pub period: Period,
+    /// Columns of text by which rows of the same entities and span are separate findings, such as the operation.
+    #[serde(default)]
+    pub by: Vec<String>,
     /// Columns that name the entities involved.
     pub entities: Vec<EntityDefinition>,
     /// Column of the first instant.

@@ -39,7 +39,7 @@ use hindcast_base::time::{MICROS_PER_DAY, MICROS_PER_SECOND, format_micros};
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Hash of analysis, entities and period: the same finding has the same id in every run.
+    /// Hash of analysis, entities, period and what the rule separates by: the same finding has the same id in every run.
     pub id: String,
     /// The analysis that raised it.
     pub analysis: String,
@@ -91,15 +91,17 @@ pub fn findings_of(analysis: &Analysis, rows: &RecordBatch, config: &Config) -> 
     let Some(rule) = &analysis.finding else { return Ok(Vec::new()) };
     let assessment = RowAssessor::new(rule, analysis, &rows.schema(), config)?.of(rows)?;
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut group_of_key: HashMap<(BTreeSet<NamedEntity>, Option<i64>), usize> = HashMap::new();
+    let mut group_of_key: HashMap<(BTreeSet<NamedEntity>, Option<i64>, Vec<Option<&str>>), usize> =
+        HashMap::new();
     for index in (0..rows.num_rows()).filter(|index| assessment.is_finding[*index]) {
         let row = Row::new(rows, index);
         let strength = (assessment.severity[index], assessment.confidence[index]);
-        let key = (entities_of(rule, &row), period_start(rule, &row));
+        let by = rule.by.iter().map(|column| row.text(column)).collect();
+        let key = (entities_of(rule, &row), period_start(rule, &row), by);
         match group_of_key.entry(key) {
             Entry::Occupied(group) => groups[*group.get()].add(rule, row, strength),
             Entry::Vacant(vacant) => {
-                let (entities, period_us) = vacant.key().clone();
+                let (entities, period_us, _) = vacant.key().clone();
                 groups.push(Group::new(rule, row, strength, entities, period_us));
                 vacant.insert(groups.len() - 1);
             }
@@ -159,13 +161,18 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// What keeps it apart from other rows of its entities and period.
+    fn by(&self, rule: &FindingRule) -> Vec<Option<&'a str>> {
+        rule.by.iter().map(|column| self.strongest.text(column)).collect()
+    }
+
     fn finding(&self, analysis: &Analysis, rule: &FindingRule) -> Result<Finding> {
         let mut explanation = rule.explanation.render(&self.strongest)?;
         if self.rows > 1 {
             explanation.push_str(&format!(" ({} rows in all)", self.rows));
         }
         Ok(Finding {
-            id: finding_id(analysis.id, &self.entities, self.period_us),
+            id: finding_id(analysis.id, &self.entities, self.period_us, &self.by(rule)),
             analysis: analysis.id.to_owned(),
             suite: analysis.suite,
             title: rule.title.clone(),
@@ -195,7 +202,12 @@ fn period_start(rule: &FindingRule, row: &Row<'_>) -> Option<i64> {
     row.micros(instant).map(|micros| micros.div_euclid(length_us) * length_us)
 }
 
-fn finding_id(analysis: &str, entities: &BTreeSet<NamedEntity>, period_us: Option<i64>) -> String {
+fn finding_id(
+    analysis: &str,
+    entities: &BTreeSet<NamedEntity>,
+    period_us: Option<i64>,
+    by: &[Option<&str>],
+) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(analysis.as_bytes());
     for entity in entities {
@@ -206,5 +218,10 @@ fn finding_id(analysis: &str, entities: &BTreeSet<NamedEntity>, period_us: Optio
         hasher.update(name.as_bytes());
     }
     hasher.update(&period_us.unwrap_or(i64::MIN).to_le_bytes());
+    for value in by {
+        hasher.update(&[u8::from(value.is_some())]);
+        hasher.update(&(value.unwrap_or_default().len() as u64).to_le_bytes());
+        hasher.update(value.unwrap_or_default().as_bytes());
+    }
     hasher.finalize().to_hex()[..24].to_owned()
 }

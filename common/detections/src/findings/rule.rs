@@ -29,6 +29,8 @@ pub struct FindingRule {
     pub stage: KillChainPhase,
     /// Columns that name the entities involved; rows with the same entities are one finding per period.
     pub entities: Vec<EntityColumn>,
+    /// Columns by which rows of the same entities and period are separate findings.
+    pub by: Vec<String>,
     /// Column of the first instant.
     pub first_seen: String,
     /// Column of the last instant.
@@ -115,6 +117,7 @@ impl FindingRule {
             techniques: techniques.collect::<Result<_>>()?,
             stage: definition.stage,
             entities: entities.collect(),
+            by: definition.by,
             first_seen: definition.first_seen,
             last_seen: definition.last_seen,
             period: definition.period,
@@ -149,6 +152,9 @@ impl FindingRule {
         }
         for entity in &self.entities {
             is_among(&entity.column, &texts, (file, self.lines[2]), "entities", "text")?;
+        }
+        for column in &self.by {
+            is_among(column, &texts, (file, self.lines[2]), "by", "text")?;
         }
         let hidden: Vec<&str> =
             of(|_| true).into_iter().filter(|name| name.starts_with(HIDDEN_PREFIX)).collect();
