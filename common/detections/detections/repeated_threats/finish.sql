@@ -9,7 +9,8 @@ SELECT host,
        last_seen,
        hosts,
        _outbound,
-       coalesce(beacon_prevalence(hosts, total_sources), 1.0) AS _rarity
+       -- Hosts that are only destinations are not among the sources.
+       coalesce(beacon_prevalence(hosts, greatest(total_sources, hosts)), 1.0) AS _rarity
 FROM (
     SELECT *, count(*) OVER (PARTITION BY activity, threat) AS hosts
     FROM candidates
