@@ -19,8 +19,10 @@ SELECT source_ip,
        _in_beaconing
 FROM (
     SELECT *,
-           known_service_name(destination_port, $known_services) AS known_service,
-           known_service_factor(destination_port, $known_services) AS service_factor
+           coalesce(periodic_service_name(destination_ip, no_text(), $periodic_services),
+                    known_service_name(destination_port, $known_services)) AS known_service,
+           least(periodic_service_factor(destination_ip, no_text(), $periodic_services),
+                 known_service_factor(destination_port, $known_services)) AS service_factor
     FROM (
         SELECT source_ip,
                destination_ip,

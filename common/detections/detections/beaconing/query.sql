@@ -12,7 +12,9 @@ SELECT source_ip,
        _last_seen,
        beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor) AS _own_score
 FROM (
-    SELECT *, known_service_factor(destination_port, $known_services) AS service_factor
+    SELECT *,
+           least(periodic_service_factor(destination_ip, no_text(), $periodic_services),
+                 known_service_factor(destination_port, $known_services)) AS service_factor
     FROM (
         SELECT source_ip,
                destination_ip,

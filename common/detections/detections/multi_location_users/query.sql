@@ -42,8 +42,12 @@ stays AS (
            max(micros(a.last_seen)) AS last_us,
            first_value(coalesce(l.city || ', ', '') || l.country_code || ' (' || a.address || ')'
                ORDER BY a.first_seen ASC NULLS LAST, a.address ASC NULLS LAST) AS arrival,
+           first_value(radians(l.latitude) ORDER BY a.first_seen ASC NULLS LAST, a.address ASC NULLS LAST) AS arrival_latitude,
+           first_value(radians(l.longitude) ORDER BY a.first_seen ASC NULLS LAST, a.address ASC NULLS LAST) AS arrival_longitude,
            first_value(coalesce(l.city || ', ', '') || l.country_code || ' (' || a.address || ')'
-               ORDER BY a.last_seen DESC NULLS LAST, a.address ASC NULLS LAST) AS departure
+               ORDER BY a.last_seen DESC NULLS LAST, a.address ASC NULLS LAST) AS departure,
+           first_value(radians(l.latitude) ORDER BY a.last_seen DESC NULLS LAST, a.address ASC NULLS LAST) AS departure_latitude,
+           first_value(radians(l.longitude) ORDER BY a.last_seen DESC NULLS LAST, a.address ASC NULLS LAST) AS departure_longitude
     FROM own_operations a
     LEFT JOIN locations l ON a.address = l.address
     WHERE l.country_code IS NOT NULL AND a."user" IS NOT NULL
@@ -51,26 +55,48 @@ stays AS (
 ),
 -- In order of their beginning, the stays next to each other hold the shortest time between two countries, because the
 -- stays in one country do not overlap.
-changes AS (
-    SELECT "user", country_code, first_us, arrival,
-           lag(departure, 1) OVER (PARTITION BY "user" ORDER BY first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS departure_before,
+neighbours AS (
+    SELECT *,
            lag(country_code, 1) OVER (PARTITION BY "user" ORDER BY first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS country_before,
-           lag(last_us, 1) OVER (PARTITION BY "user" ORDER BY first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS last_us_before
+           lag(last_us, 1) OVER (PARTITION BY "user" ORDER BY first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS last_us_before,
+           lag(departure, 1) OVER (PARTITION BY "user" ORDER BY first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS departure_before,
+           lag(departure_latitude, 1) OVER (PARTITION BY "user" ORDER BY first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS latitude_before,
+           lag(departure_longitude, 1) OVER (PARTITION BY "user" ORDER BY first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS longitude_before
     FROM stays
 ),
--- In how many countries each account was, and the shortest time between two of them.
+-- Changes of country, with the great-circle distance (haversine, radius 6,371 km).
+changes AS (
+    SELECT *,
+           CASE WHEN first_us - last_us_before > 0 THEN first_us - last_us_before ELSE 0 END AS travel_us,
+           2.0 * 6371.0 * asin(least(1.0, sqrt(
+               power(sin((arrival_latitude - latitude_before) / 2.0), 2.0)
+               + cos(arrival_latitude) * cos(latitude_before) * power(sin((arrival_longitude - longitude_before) / 2.0), 2.0)))) AS distance_km
+    FROM neighbours
+    WHERE country_before <> country_code
+),
+judged AS (
+    SELECT *,
+           -- Nearby places may be one whose addresses the location database spreads.
+           CAST(CASE WHEN $travel_window IS NULL THEN true
+                     WHEN distance_km IS NULL THEN travel_us <= $travel_window
+                     ELSE distance_km >= $min_distance_km
+                          AND distance_km > $max_speed_kmh * CAST(travel_us AS DOUBLE) / 3600000000.0 END AS BIGINT) AS is_too_fast
+    FROM changes
+),
+countries AS (
+    SELECT "user" AS account, count(DISTINCT country_code) AS _countries
+    FROM stays
+    GROUP BY "user"
+),
+-- How often each account changed its country, and its fastest change.
 travels AS (
     SELECT "user" AS traveller,
-           count(DISTINCT country_code) AS _countries,
-           min(travel_us) AS _travel_us,
-           first_value(departure_before ORDER BY travel_us ASC NULLS LAST, first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS _departure,
-           first_value(arrival ORDER BY travel_us ASC NULLS LAST, first_us ASC NULLS LAST, country_code ASC NULLS LAST) AS _arrival
-    FROM (
-        SELECT *,
-               CASE WHEN country_before <> country_code AND first_us - last_us_before > 0 THEN first_us - last_us_before
-                    WHEN country_before <> country_code THEN 0 END AS travel_us
-        FROM changes
-    )
+           count(*) AS _changes,
+           max(is_too_fast) AS _is_too_fast,
+           first_value(travel_us ORDER BY is_too_fast DESC, travel_us, first_us, country_code) AS _travel_us,
+           first_value(departure_before ORDER BY is_too_fast DESC, travel_us, first_us, country_code) AS _departure,
+           first_value(arrival ORDER BY is_too_fast DESC, travel_us, first_us, country_code) AS _arrival
+    FROM judged
     GROUP BY "user"
 )
 SELECT p."user",
@@ -81,11 +107,12 @@ SELECT p."user",
        p._first_seen,
        p._last_seen,
        p._address,
-       t._countries,
+       c._countries,
+       CASE WHEN c._countries IS NOT NULL THEN coalesce(t._changes, 0) END AS _changes,
        t._travel_us,
-       CASE WHEN t._travel_us IS NOT NULL THEN t._departure END AS _departure,
-       CASE WHEN t._travel_us IS NOT NULL THEN t._arrival END AS _arrival,
-       CAST(CASE WHEN $travel_window IS NULL THEN t._travel_us IS NOT NULL
-                 ELSE t._travel_us <= $travel_window END AS BIGINT) AS _is_too_fast
+       t._departure,
+       t._arrival,
+       CASE WHEN c._countries IS NOT NULL THEN coalesce(t._is_too_fast, 0) END AS _is_too_fast
 FROM places p
+LEFT JOIN countries c ON p."user" = c.account
 LEFT JOIN travels t ON p."user" = t.traveller

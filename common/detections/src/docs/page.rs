@@ -287,7 +287,7 @@ mod tests {
             r"`\.(?:zip\|7z\|rar\|tar\|gz\|bz2)$`"
         );
         assert_eq!(shown("compression_staging", "command_patterns"), "10 values, see detection.toml");
-        assert_eq!(shown("beacon_scores", "known_services"), "9 values, see detection.toml");
+        assert_eq!(shown("beacon_scores", "periodic_services"), "7 values, see detection.toml");
     }
 
     #[test]

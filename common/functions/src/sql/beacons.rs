@@ -1,13 +1,17 @@
 //! Statistics of the sessions of a pair, and the services that are periodic by nature.
 
 use datafusion::common::{Result, ScalarValue, plan_datafusion_err};
-use datafusion::logical_expr::{Expr, lit, when};
+use datafusion::logical_expr::{Expr, is_true, lit, when};
 use serde::Deserialize;
 
 use super::Documented;
 use super::literals::text;
 use super::short_form::{Expansion, ShortForm};
+use super::text_tests;
+use crate::Patterns;
 
+const DESTINATION_AND_RECORDS: &[(&str, &str)] =
+    &[("address", "text"), ("host", "text"), ("records", "text literal")];
 const PORT_AND_RECORDS: &[(&str, &str)] = &[("port", "integer"), ("records", "text literal")];
 
 pub(super) const FORMS: &[ShortForm] = &[
@@ -58,6 +62,27 @@ pub(super) const FORMS: &[ShortForm] = &[
         },
         Expansion::OfLiterals(|arguments| of_service(arguments, lit(1.0), |service| lit(service.factor))),
     ),
+    ShortForm::new(
+        Documented {
+            name: "periodic_service_name",
+            arguments: DESTINATION_AND_RECORDS,
+            result: "text",
+            doc: "The `name` of the first record one of whose `networks` has the address, or whose pattern `hosts` matches the host name, \
+                  from records of `name`, `networks` (separated by spaces), `hosts` and `factor`; null if there is none.",
+        },
+        Expansion::OfLiterals(|arguments| {
+            of_periodic(arguments, lit(ScalarValue::Utf8(None)), |service| lit(service.name.as_str()))
+        }),
+    ),
+    ShortForm::new(
+        Documented {
+            name: "periodic_service_factor",
+            arguments: DESTINATION_AND_RECORDS,
+            result: "float",
+            doc: "The `factor` of that record; 1 if there is none.",
+        },
+        Expansion::OfLiterals(|arguments| of_periodic(arguments, lit(1.0), |service| lit(service.factor))),
+    ),
 ];
 
 /// A service in the parameter of a detection.
@@ -66,6 +91,42 @@ struct Service {
     name: String,
     port: i64,
     factor: f64,
+}
+
+/// A service in the parameter of a detection, recognised by where it is.
+#[derive(Deserialize)]
+struct Periodic {
+    name: String,
+    #[serde(default)]
+    networks: String,
+    #[serde(default)]
+    hosts: String,
+    factor: f64,
+}
+
+/// `of_one` of the first service at the address or host; `of_none` if there is none.
+fn of_periodic(
+    arguments: &[Expr],
+    of_none: Expr,
+    of_one: impl Fn(&Periodic) -> Expr,
+) -> Result<Option<Expr>> {
+    let Some(records) = text(&arguments[2])? else {
+        return Ok(None);
+    };
+    let services: Vec<Periodic> = serde_json::from_str(records).map_err(|error| {
+        plan_datafusion_err!("takes records of name, networks, hosts and factor: {error}")
+    })?;
+    let of_others = |others: Expr, service: &Periodic| {
+        let networks: Vec<String> = service.networks.split_whitespace().map(str::to_owned).collect();
+        let mut is_service = text_tests::is_in_networks(arguments[0].clone(), &networks)?;
+        if !service.hosts.is_empty() {
+            let hosts =
+                Patterns::of(&[service.hosts.as_str()]).map_err(|error| plan_datafusion_err!("{error}"))?;
+            is_service = is_service.or(is_true(crate::matches(arguments[1].clone(), &hosts)));
+        }
+        when(is_service, of_one(service)).otherwise(others)
+    };
+    services.iter().rev().try_fold(of_none, of_others).map(Some)
 }
 
 /// `of_one` of the first service at the port; `of_none` if there is none.

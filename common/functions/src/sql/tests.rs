@@ -223,6 +223,20 @@ async fn known_services_are_the_cases_of_their_records() {
 }
 
 #[tokio::test]
+async fn periodic_services_are_recognised_by_network_and_name() {
+    let records = r#"[{"name":"clock","networks":"10.0.0.0/8 2001:db8::/32","hosts":"","factor":0.25},{"name":"tool","hosts":"^rclone","factor":0.5,"why":"a tool"}]"#;
+    let session = session();
+    let sql = format!(
+        "SELECT periodic_service_name(text, named, '{records}') AS name, periodic_service_factor(text, named, '{records}') AS factor FROM t"
+    );
+    let rows = session.sql(&sql).await.unwrap().collect().await.unwrap();
+    let names: Vec<Option<&str>> = rows[0].column(0).as_string::<i32>().iter().collect();
+    assert_eq!(names, [Some("tool"), Some("clock"), None, None]);
+    let factors = rows[0].column(1).as_primitive::<arrow::datatypes::Float64Type>().values().to_vec();
+    assert_eq!(factors, [0.5, 0.25, 1.0, 1.0]);
+}
+
+#[tokio::test]
 async fn trailing_windows_take_their_length_from_the_call() {
     let session = session();
     for (name, trail) in [("trailing", Trail::Positions(200)), ("trailing_rows", Trail::Rows(200))] {

@@ -103,10 +103,14 @@ fn is_external(arguments: &[Expr]) -> Result<Option<Expr>> {
 
 /// An address that is not outside these networks.
 fn in_networks(arguments: &[Expr]) -> Result<Option<Expr>> {
-    let Some(texts) = texts(&arguments[1])? else { return Ok(None) };
-    let space = PrivateSpace { private: networks(&texts)?, declared_external: Vec::new() };
-    let address = crate::canonical_address(arguments[0].clone());
-    Ok(Some(address.clone().is_not_null().and(not(crate::is_external(address, &space)))))
+    texts(&arguments[1])?.map(|texts| is_in_networks(arguments[0].clone(), &texts)).transpose()
+}
+
+/// Whether the text is an address in one of the networks.
+pub(super) fn is_in_networks(address: Expr, texts: &[String]) -> Result<Expr> {
+    let space = PrivateSpace { private: networks(texts)?, declared_external: Vec::new() };
+    let address = crate::canonical_address(address);
+    Ok(address.clone().is_not_null().and(not(crate::is_external(address, &space))))
 }
 
 fn networks(texts: &[String]) -> Result<Vec<IpNet>> {
