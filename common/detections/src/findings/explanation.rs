@@ -2,7 +2,7 @@
 //!
 //! A null column is `none`, which `or` replaces by another value. A time is RFC 3339 text, and `<column>_us` holds its microseconds
 //! since the epoch. The filter `fixed(n)` writes a number with `n` decimals, like Rust's `{:.n}`; `none` counts as 0. The filter `size` writes
-//! a number of bytes as people read it.
+//! a number of bytes as people read it, and `minute` a time, in UTC without seconds.
 
 use std::io;
 
@@ -11,6 +11,7 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior, escape_formatter};
 
 use super::row::Row;
+use hindcast_base::format::format_time;
 use hindcast_base::nearest::did_you_mean;
 use hindcast_base::time::format_micros;
 use hindcast_base::{Error, Result};
@@ -57,6 +58,7 @@ impl Explanation {
         environment.set_fuel(Some(MAX_STEPS));
         environment.add_filter("fixed", fixed);
         environment.add_filter("size", size);
+        environment.add_filter("minute", minute);
         environment.set_formatter(|out, state, value| match value.len() {
             // These are written element by element, even if the writer accepts no more bytes.
             Some(count) if count > MAX_BYTES && value.kind() != ValueKind::String => {
@@ -232,6 +234,16 @@ fn fixed(value: Value, decimals: usize) -> std::result::Result<String, TemplateE
     Ok(format!("{number:.decimals$}"))
 }
 
+/// A time to the minute; an unknown one is `?`.
+fn minute(value: Value) -> std::result::Result<String, TemplateError> {
+    if value.is_undefined() {
+        return Err(TemplateError::from(ErrorKind::UndefinedError));
+    }
+    let time = format_time(value.as_str());
+    let without_seconds = time.rsplit_once(':').map(|(minute, _)| minute.to_owned());
+    Ok(without_seconds.unwrap_or_else(|| "?".to_owned()))
+}
+
 /// A number of bytes in the largest decimal unit that does not exceed it: `512 B`, `4.2 MB`; `none` counts as 0.
 fn size(value: Value) -> std::result::Result<String, TemplateError> {
     if value.is_undefined() {
@@ -304,6 +316,7 @@ mod tests {
             ),
             ["120 B 4.2 MB 999 B 20.0 TB", "0 B 0 B 999 B 20.0 TB"]
         );
+        assert_eq!(rendered("{{ seen | minute }}"), ["1970-01-01 02:00", "?"]);
         assert_eq!(rendered("{{ queries | fixed(1) }} {{ (queries or 0) // 50 }}"), ["120.0 2", "0.0 0"]);
     }
 
