@@ -43,6 +43,29 @@ fn every_planted_attack_is_found_and_others_are_few() {
         println!("{analysis}: {} planted, {others} other rows", planted.len());
         assert!(others <= allowed, "{analysis}: {others} other rows");
     }
+
+    // Every attack is a finding. Regular servers of all and a possible journey are none.
+    let findings = place.findings();
+    for attack in attacks {
+        assert!(findings.iter().any(|finding| is_finding_of(finding, attack)), "{attack} is no finding");
+    }
+    for lookalike in lookalikes.iter().filter(|lookalike| lookalike["id"] != "shared-proxy") {
+        for shown in lookalike["may_show"].as_array().expect("rows") {
+            let found = findings.iter().find(|finding| is_finding_of(finding, shown));
+            assert!(found.is_none(), "{} is a finding: {found:?}", lookalike["id"]);
+        }
+    }
+}
+
+/// Whether a finding is about planted rows. Threats of a timeline are findings by their host.
+fn is_finding_of(finding: &Value, known: &Value) -> bool {
+    match known["analysis"] == "attack_timeline" {
+        true => {
+            finding["analysis"] == "repeated_threats"
+                && finding["evidence"]["host"] == known["entities"]["source_ip"]
+        }
+        false => finding["analysis"] == known["analysis"] && is_match(&finding["evidence"], known),
+    }
 }
 
 /// The parts of the story are one incident, the first. Look-alikes do not connect unrelated attacks. If a host that talks to the same
