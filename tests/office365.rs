@@ -153,7 +153,7 @@ fn two_countries_within_minutes_are_a_finding_and_a_journey_and_two_addresses_at
             "high",
             70,
             "2 operations from 2 addresses in London, GB, first 81.2.69.1; the account was in 2 countries: in London, GB (81.2.69.2), \
-             and 25 minutes later in KP (175.45.176.99)"
+             and 25 minutes later in Pyongyang, KP (175.45.176.99)"
         )
     );
 }
