@@ -168,3 +168,25 @@ fn prevalence_sums_the_counts_of_shards() {
     assert_eq!((last.text("kind"), last.text("name")), (Some("ip"), Some("192.0.2.2")));
     assert_eq!((last.integer("distinct_sources"), last.integer("total_sources")), (Some(1), Some(9)));
 }
+
+#[test]
+fn rows_of_other_operations_are_findings_of_their_own_and_have_other_ids() {
+    let rows = |operations: &[Option<&str>]| {
+        let length = operations.len();
+        batch([
+            ("time_generated", times(&vec![HOUR_US; length])),
+            ("operation_name", texts(operations)),
+            ("target_resources", new_null_array(&DataType::Utf8View, length)),
+            ("_initiator", texts(&vec![Some("eve@contoso.com"); length])),
+            ("_initiator_address", new_null_array(&DataType::Utf8View, length)),
+        ])
+    };
+    let of = |operations: &[Option<&str>]| {
+        findings_of(analysis("storage_audit"), &rows(operations), &config()).unwrap()
+    };
+    let findings = of(&[Some("ListKeys"), Some("SetServiceProperties"), Some("ListKeys"), None]);
+    assert_eq!(findings.iter().map(|finding| finding.rows).collect::<Vec<_>>(), [2, 1, 1]);
+    let ids: BTreeSet<&String> = findings.iter().map(|finding| &finding.id).collect();
+    assert_eq!(ids.len(), 3);
+    assert_eq!(of(&[Some("SetServiceProperties")])[0].id, findings[1].id);
+}
