@@ -61,7 +61,7 @@ mod tests {
     fn medians_and_quantiles() {
         let mut window = SortedWindow::default();
         assert_eq!((window.median(), window.quantile(0.9), window.len()), (0.0, 0.0, 0));
-        [5.0, 1.0, 3.0].map(|number| window.insert(number));
+        [5.0, 1.0, 3.0].into_iter().for_each(|number| window.insert(number));
         assert_eq!((window.median(), window.quantile(0.0), window.quantile(1.0)), (3.0, 1.0, 5.0));
         window.insert(4.0);
         assert_eq!((window.median(), window.count_from(3.0), window.count_from(6.0)), (3.5, 3, 0));
