@@ -6,7 +6,7 @@
 The lake has one sparse file of 512 MiB, with nothing but a footer, for each unit. EMPTY_WORKERS is the example `empty_workers` of the worker
 crate: its workers poll for tasks, report them and serve results as a worker does, on loopback, and commit a unit's state as files of
 32 KiB; merges read nothing. Each line is a new cluster with a new state folder: processor seconds while it idles, then a scan of
-everything, then the same again with all state in place. Processor seconds are the coordinator's alone, but it shares machine and
+everything, then the same again with all state in place, and once more on a new coordinator. Processor seconds are the coordinator's alone, but it shares machine and
 disk with the simulator, so times are upper bounds. The benchmark fails if a unit does not run, or runs more than once.
 """
 
@@ -152,6 +152,13 @@ def measure(arguments, lake, units, workers, work):
         again = scan(cluster, lake, f"{work}/out", arguments.days)
     finally:
         rollups, merges = cluster.stop()
+    # Without what a scheduler remembers of tasks that have just ended.
+    cluster = Cluster(arguments, lake, state, workers)
+    try:
+        scan(cluster, lake, f"{work}/out", arguments.days)
+        later = memory(cluster.coordinator, "VmHWM")
+    finally:
+        cluster.stop()
     plan, look, rollup, merge = first["phases"]
     _, look_again, _, merge_again = again["phases"]
     note = "" if rollups == units else f"  {rollups} tasks for {units} units"
@@ -159,14 +166,14 @@ def measure(arguments, lake, units, workers, work):
     row = [units, workers, f"{idle:.2f}", f"{plan:.1f}", f"{look:.1f}", f"{rollup:.1f}", f"{units / rollup:.0f}", f"{merge:.1f}"]
     row += [f"{first['seconds']:.1f}", f"{first['coordinator']:.1f}", f"{1000 * first['coordinator'] / units:.2f}", f"{first['workers']:.1f}"]
     row += [f"{again['seconds']:.1f}", f"{look_again:.1f}", f"{merge_again:.1f}", f"{again['coordinator']:.1f}", merges // 2]
-    row += [f"{resting:.0f}", f"{peak:.0f}"]
+    row += [f"{resting:.0f}", f"{peak:.0f}", f"{later:.0f}"]
     print("| " + " | ".join(str(value) for value in row) + " |" + note, flush=True)
     return rollups == units
 
 
 COLUMNS = ["units", "workers", "idle: processors", "first: plan s", "look-ups s", "rollups s", "units/s", "merges s", "all s",
            "coordinator CPU s", "ms a unit", "workers' CPU s", "again: all s", "look-ups s", "merges s", "coordinator CPU s", "merge tasks",
-           "idle MiB", "peak MiB"]
+           "idle MiB", "peak MiB", "a new coordinator: peak MiB"]
 
 
 def numbers(text):
