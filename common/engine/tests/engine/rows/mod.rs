@@ -125,8 +125,10 @@ pub fn rows_of(batch: &RecordBatch) -> Vec<String> {
 
 /// Rows of all columns of a table. The optional ones come last: what a cell is depends on the place of its column.
 pub fn table_rows(spec: &TableSpec, count: u64) -> RecordBatch {
-    let (optional, others): (Vec<_>, Vec<_>) = spec.columns.iter().partition(|column| column.is_optional);
-    let names: Vec<&str> = others.iter().chain(&optional).map(|column| column.name).collect();
+    let named = |is_optional: bool| {
+        spec.columns.iter().filter(move |column| column.is_optional == is_optional).map(|column| column.name)
+    };
+    let names: Vec<&str> = named(false).chain(named(true)).collect();
     let seeds: Vec<u64> = (0..count).map(|seed| seed.wrapping_mul(0x2545_f491_4f6c_dd1d)).collect();
     batch_of(spec, &names, &seeds)
 }
