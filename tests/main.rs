@@ -56,6 +56,7 @@ mod long_windows;
 mod look_back;
 mod merging;
 mod mutated_requests;
+mod named_destinations;
 mod not_assessed;
 mod notebook_parity;
 mod object_stores;

@@ -16,7 +16,7 @@ use super::rows::{TableRows, locations};
 use super::states::{Source, States};
 use hindcast_base::time::{MICROS_PER_DAY, Window, date_of_us, date_start_us, parse_time};
 use hindcast_base::{Error, Result};
-use hindcast_detections::analyses::correlation::PREVALENCE;
+use hindcast_detections::analyses::correlation::{NAME_PREVALENCE, PREVALENCE};
 use hindcast_detections::analyses::{
     Analysis, Context, Inputs, LOCATIONS, Locations, SideTable, WANTED_ENTITIES, merged_columns,
 };
@@ -153,22 +153,38 @@ impl Runner<'_> {
         candidates: &RecordBatch,
         states: &mut States<'a>,
     ) -> Result<Prevalence> {
-        let Some(question) = self.config.detections.by_id(PREVALENCE) else {
-            return Ok(Prevalence::default());
-        };
-        let source = self.source();
         let rule = analysis.finding.as_ref();
         let wanted = rule.map(|rule| candidate_entities(rule, candidates)).unwrap_or_default();
-        for id in question.rollups {
-            let rollup = self.rollup(id)?;
-            if wanted.is_empty() || !source.has_table_of(rollup) {
-                return Ok(Prevalence::default());
-            }
-            states.add(&source, rollup, &self.window).await?;
+        if wanted.is_empty() {
+            return Ok(Prevalence::default());
         }
         let sides = SideTables::from([(WANTED_ENTITIES.name, wanted_rows(&wanted)?)]);
-        let (schema, rows) = self.shards(question, states, &sides).await?;
-        Ok(Prevalence::of_rows(&concat_batches(&schema, &rows).map_err(engine)?))
+        let mut answers = [PREVALENCE, NAME_PREVALENCE].map(|_| Prevalence::default());
+        for (id, answer) in [PREVALENCE, NAME_PREVALENCE].into_iter().zip(&mut answers) {
+            let Some(question) = self.config.detections.by_id(id) else { continue };
+            if self.add_states(question, states).await? {
+                let (schema, rows) = self.shards(question, states, &sides).await?;
+                *answer = Prevalence::of_rows(&concat_batches(&schema, &rows).map_err(engine)?);
+            }
+        }
+        let [addresses, names] = answers;
+        Ok(addresses.with_names(names))
+    }
+
+    /// Adds the state that a query reads; false if it can't run.
+    async fn add_states<'a>(&'a self, question: &Analysis, states: &mut States<'a>) -> Result<bool> {
+        let source = self.source();
+        let read = question.rollups.iter().chain(question.optional_rollups).map(|id| self.rollup(id));
+        let read: Vec<_> = read.collect::<Result<_>>()?;
+        let has_state = read.iter().map(|rollup| source.has_table_of(rollup)).collect::<Vec<_>>();
+        let needed = &has_state[..question.rollups.len()];
+        if !needed.iter().all(|has| *has) || !has_state.contains(&true) {
+            return Ok(false);
+        }
+        for (rollup, _) in read.into_iter().zip(has_state).filter(|(_, has)| *has) {
+            states.add(&source, rollup, &self.window).await?;
+        }
+        Ok(true)
     }
 
     /// The rows of all shards, in any order.

@@ -201,7 +201,10 @@ impl<'a> Shard<'a> {
         };
         for id in self.stage.inputs.keys() {
             let readers = self.stage.analyses.iter().filter_map(|id| self.stage.config.detections.by_id(id));
-            let is_shared = readers.filter(|analysis| analysis.rollups.contains(&id.as_str())).count() > 1;
+            let reads = |analysis: &&Analysis| {
+                analysis.rollups.iter().chain(analysis.optional_rollups).any(|read| *read == id.as_str())
+            };
+            let is_shared = readers.filter(reads).count() > 1;
             if is_shared && self.bytes(id) <= held_bytes {
                 let frame = self.stored(id, self.files(id, Scope::Shard)?, Scope::Shard)?;
                 let schema = Arc::clone(frame.schema().inner());

@@ -7,6 +7,7 @@ mod bucket;
 mod distinct_texts;
 mod dns_words;
 mod domains;
+mod duration;
 mod external_address;
 mod floor_div;
 mod hashing;
@@ -25,6 +26,7 @@ mod patterns;
 mod rounding;
 mod samples;
 mod seasonal;
+mod seconds_near;
 mod set_functions;
 mod size_class;
 mod sorted_distinct;
@@ -46,6 +48,7 @@ pub use beacon_rhythm::beacon_rhythm;
 use beacon_score::{beacon_own_score, beacon_prevalence, beacon_size_score};
 pub use bucket::{BUCKETS, bucket_of};
 pub use distinct_texts::{MAX_HASHES, distinct_texts};
+use duration::duration_seconds;
 pub use external_address::{PrivateSpace, is_external};
 pub use floor_div::floor_div;
 pub use hosts::storage_account;
@@ -56,8 +59,8 @@ use matches::matches;
 pub use measures::{Operation, measures};
 pub use names::{account_name, canonical_address};
 use names::{
-    address_or_text, canonical_host, extended_user_agent, initiator, initiator_address, lowered_name,
-    record_type, registered_domain, response_code, subdomain,
+    address_or_text, canonical_host, destination_name, extended_user_agent, initiator, initiator_address,
+    lowered_name, record_type, registered_domain, response_code, subdomain,
 };
 use one_of::is_one_of;
 use only_where::only_where;
@@ -66,6 +69,7 @@ pub use paired::{first_of, paired, second_of};
 pub use patterns::Patterns;
 use rounding::round_half_up;
 pub use samples::samples;
+use seconds_near::seconds_near;
 use set_functions::{distinct_count, shared_part};
 use size_class::{CLASSES_PER_OCTAVE, size_class};
 pub use sorted_distinct::sorted_distinct;

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::hosts::destination_name_of;
 use super::text::{OfDictionary, as_texts};
 use super::{dns_words, domains};
 use hindcast_base::entities::{
@@ -77,6 +78,11 @@ pub(crate) fn extended_user_agent(text: Expr) -> Expr {
     Form::ExtendedUserAgent.call(text)
 }
 
+/// The lower-cased name of the host in a URL, `host:port` or host; null if it is an address, has a single label or is no name.
+pub(crate) fn destination_name(text: Expr) -> Expr {
+    Form::DestinationName.call(text)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Form {
     Address,
@@ -91,6 +97,7 @@ enum Form {
     RecordType,
     ResponseCode,
     ExtendedUserAgent,
+    DestinationName,
 }
 
 impl Form {
@@ -118,6 +125,7 @@ impl Form {
             Form::RecordType => dns_words::record_type(text),
             Form::ResponseCode => dns_words::response_code(text),
             Form::ExtendedUserAgent => user_agent_in(text).map(Cow::Owned),
+            Form::DestinationName => destination_name_of(text).map(Cow::Owned),
         }
     }
 }
@@ -169,6 +177,7 @@ impl ScalarUDFImpl for NameForm {
             Form::RecordType => "record_type",
             Form::ResponseCode => "response_code",
             Form::ExtendedUserAgent => "extended_user_agent",
+            Form::DestinationName => "destination_name",
         }
     }
 

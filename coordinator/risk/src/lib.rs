@@ -118,14 +118,22 @@ impl<'a> Assessor<'a> {
             Severity::High => risk.high,
             Severity::Critical => risk.critical,
         };
-        let rarity = finding.entities.iter().map(|entity| self.rarity(entity)).fold(1.0, f64::min);
+        // The rarity of a host name counts, not that of its address, which others may use for other names.
+        let is_named = finding.entities.iter().any(|one| one.kind == EntityKind::Url && self.is_known(one));
+        let counted = finding.entities.iter().filter(|one| !is_named || one.kind != EntityKind::Ip);
+        let rarity = counted.map(|entity| self.rarity(entity)).fold(1.0, f64::min);
         let probability = if_certain * f64::from(finding.confidence.min(100)) / 100.0 * rarity;
         let weights = self.assets.iter().filter(|(_, index)| finding.entities.iter().any(|e| index.has(e)));
         let weight = weights.map(|(list, _)| list.weight).fold(1.0, f64::max);
         -weight * (1.0 - probability).ln()
     }
 
-    /// 1 for an address that one source contacts, 0 for one that all sources contact. How many sources contact an address that itself
+    /// Whether it is a destination of which the sources are known.
+    fn is_known(&self, entity: &NamedEntity) -> bool {
+        entity.is_contacted() && self.prevalence.of(entity).is_some()
+    }
+
+    /// 1 for an address or a host name that one source contacts, 0 for one that all sources contact. How many sources contact an address that itself
     /// acts says nothing about what it does, so its rarity is 1.
     fn rarity(&self, entity: &NamedEntity) -> f64 {
         if !entity.is_contacted() {

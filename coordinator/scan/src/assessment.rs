@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use hindcast_detections::analyses::Suite;
 
 use super::coverage::{Coverage, CoverageEntry, Status};
-use super::plan::{ScanPlan, tables_of};
+use super::plan::{ScanPlan, tables_without_optional};
 
 /// Reasons reported at most.
 const SHOWN_REASONS: usize = 20;
@@ -38,7 +38,7 @@ impl Assessment {
         let looked_at = coverage.tables.iter().filter(|entry| is_looked_at(entry));
         let looked_at: BTreeSet<&str> = looked_at.map(|entry| entry.table.as_str()).collect();
         let has_looked = plan.analyses.iter().filter(|analysis| {
-            tables_of(plan.detections, &[**analysis]).iter().any(|table| looked_at.contains(table))
+            tables_without_optional(plan.detections, analysis).iter().any(|table| looked_at.contains(table))
         });
         let suites: BTreeSet<Suite> = has_looked.map(|analysis| analysis.suite).collect();
         if suites.is_empty() { Self::NotAssessed(reasons(plan, coverage)) } else { Self::Assessed(suites) }

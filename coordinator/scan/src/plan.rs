@@ -280,6 +280,15 @@ pub(super) fn tables_of(detections: Detections, analyses: &[&'static Analysis]) 
         .collect()
 }
 
+/// Tables that `analysis` reads, without those of optional rollups, unless it has no others: looking at them alone is not looking.
+pub(super) fn tables_without_optional(detections: Detections, analysis: &Analysis) -> BTreeSet<&'static str> {
+    if analysis.rollups.is_empty() {
+        return rollups_of(detections, analysis).flat_map(|rollup| rollup.tables).copied().collect();
+    }
+    let rollups = analysis.rollups.iter().filter_map(|id| detections.rollup(id));
+    rollups.flat_map(|rollup| rollup.tables).copied().collect()
+}
+
 /// Columns of a table that `analyses` or correlation need. No others are searched for.
 fn columns_needed(
     config: &Config,

@@ -239,12 +239,15 @@ fn identity(
     for analysis in group.analyses() {
         let Query::Sql(sql) = &analysis.query else { return Ok(None) };
         let is_plain = !analysis.about.is_own
-            && analysis.optional_rollups.is_empty()
             && analysis.look_back.is_none()
             && analysis.locations == Locations::Unused
             && analysis.per_key == first.per_key
             && !["$window", "$investigated"].iter().any(|name| sql.text.contains(name))
-            && !analysis.rollups.iter().any(|rollup| analysis.may_read_whole(rollup));
+            && !analysis
+                .rollups
+                .iter()
+                .chain(analysis.optional_rollups)
+                .any(|rollup| analysis.may_read_whole(rollup));
         if !is_plain {
             return Ok(None);
         }

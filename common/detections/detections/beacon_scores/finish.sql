@@ -1,7 +1,9 @@
+-- An address whose name keeps time as well is the same pair. A name has the sizes of its address if its own rows have none.
 -- The more sources talk to a destination, the less its rhythm means, down to a quarter: a beacon may hide behind a destination of all.
 -- An unknown destination counts as rare.
 SELECT source_ip,
        destination_ip,
+       destination_name,
        sessions,
        interval_s,
        second_interval_s,
@@ -12,7 +14,11 @@ SELECT source_ip,
        coverage_score,
        prevalence_score,
        service_factor,
-       round_half_up(_own_score * greatest(coalesce(prevalence_score, 1.0), $common_factor), 4) AS score,
+       round_half_up(
+           beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor)
+           * greatest(coalesce(prevalence_score, 1.0), $common_factor),
+           4
+       ) AS score,
        destination_sources,
        destination_port,
        known_service,
@@ -20,14 +26,44 @@ SELECT source_ip,
        _last_seen AS last_seen,
        _in_beaconing
 FROM (
-    SELECT *,
+    SELECT source_ip,
+           destination_ip,
+           destination_name,
+           sessions,
+           interval_s,
+           second_interval_s,
+           beats,
+           missed_beats,
+           timing_score,
+           coalesce(size_score, size_of_address) AS size_score,
+           coverage_score,
+           beacon_prevalence(distinct_sources, total_sources) AS prevalence_score,
+           service_factor,
            distinct_sources AS destination_sources,
-           beacon_prevalence(distinct_sources, total_sources) AS prevalence_score
+           destination_port,
+           known_service,
+           _first_seen,
+           _last_seen,
+           _in_beaconing
     FROM candidates
     LEFT JOIN (
-        SELECT name, distinct_sources, total_sources
-        FROM prevalence
-        WHERE kind = 'ip'
+        SELECT source_ip AS name_source, destination_name AS name, timing_score AS timing_of_name
+        FROM candidates
+        WHERE destination_name IS NOT NULL
     )
-      ON canonical_address(destination_ip) = name
+      ON canonical_address(source_ip) = name_source AND _name = name
+    LEFT JOIN (
+        SELECT canonical_address(source_ip) AS address_source, _name AS name_of_address, min(size_score) AS size_of_address
+        FROM candidates
+        WHERE _name IS NOT NULL
+        GROUP BY canonical_address(source_ip), _name
+    )
+      ON source_ip = address_source AND destination_name = name_of_address
+    LEFT JOIN (
+        SELECT name AS known_destination, distinct_sources, total_sources
+        FROM prevalence
+        WHERE kind = 'ip' OR kind = 'url'
+    )
+      ON coalesce(destination_name, canonical_address(destination_ip)) = known_destination
+    WHERE NOT coalesce(timing_of_name >= 0.8 * timing_score, false)
 )

@@ -1,7 +1,51 @@
+-- Pairs of a source and a name, and of a source and an address; finish.sql leaves out an address if its name keeps time as well.
 -- Gaps and rhythm are costly, so a separate query computes each of them once. There is no filter before the gaps, because it
 -- would copy the seconds of all pairs that pass it.
+WITH named AS (
+    SELECT source_ip, destination_name, destination_ip, seconds, sessions, size_classes, size_class_squares,
+           lowest_port, highest_port, first_seen, last_seen
+    FROM named_pairs
+    UNION ALL
+    -- Other sources are in `device_beacons`.
+    SELECT source_ip, destination_name, destination_ip, seconds, sessions, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT),
+           lowest_port, highest_port, first_seen, last_seen
+    FROM device_named_pairs
+    WHERE source_ip IN (SELECT source_ip FROM firewall_sources)
+),
+by_name AS (
+    SELECT source_ip,
+           destination_name,
+           -- The address if there is one.
+           CASE WHEN min(destination_ip) = max(destination_ip) THEN min(destination_ip) END AS destination_ip,
+           sorted_distinct(seconds) AS seconds,
+           sum(sessions) AS sessions,
+           sum(size_classes) AS size_classes,
+           sum(size_class_squares) AS size_class_squares,
+           min(lowest_port) AS lowest_port,
+           max(highest_port) AS highest_port,
+           min(first_seen) AS first_seen,
+           max(last_seen) AS last_seen
+    FROM named
+    GROUP BY source_ip, destination_name
+),
+-- The name that a source uses most for an address.
+name_of_address AS (
+    SELECT source_ip AS name_source, destination_ip AS name_address, destination_name AS name, seconds AS name_seconds
+    FROM (
+        SELECT *,
+               row_number() OVER (PARTITION BY source_ip, destination_ip ORDER BY sessions DESC, destination_name) AS place
+        FROM (
+            SELECT source_ip, destination_ip, destination_name, sorted_distinct(seconds) AS seconds, sum(sessions) AS sessions
+            FROM named
+            WHERE destination_ip IS NOT NULL
+            GROUP BY source_ip, destination_ip, destination_name
+        )
+    )
+    WHERE place = 1
+)
 SELECT source_ip,
        destination_ip,
+       destination_name,
        sessions,
        interval_s,
        second_interval_s,
@@ -11,22 +55,27 @@ SELECT source_ip,
        size_score,
        coverage_score,
        service_factor,
-       beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor) AS _own_score,
        destination_port,
        known_service,
        _first_seen,
        _last_seen,
-       _in_beaconing
+       _in_beaconing,
+       -- A name and an address are the same pair if half of the seconds agree. A handshake names its server after the connection began.
+       CASE WHEN 2 * near >= _seconds THEN name END AS _name
 FROM (
     SELECT *,
-           coalesce(periodic_service_name(destination_ip, no_text(), $periodic_services),
+           coalesce(periodic_service_name(destination_ip, destination_name, $periodic_services),
                     known_service_name(destination_port, $known_services)) AS known_service,
-           least(periodic_service_factor(destination_ip, no_text(), $periodic_services),
-                 known_service_factor(destination_port, $known_services)) AS service_factor
+           least(periodic_service_factor(destination_ip, destination_name, $periodic_services),
+                 known_service_factor(destination_port, $known_services)) AS service_factor,
+           seconds_near(seconds, name_seconds, 5) AS near
     FROM (
         SELECT source_ip,
                destination_ip,
+               destination_name,
                sessions,
+               seconds,
+               _seconds,
                get_field(rhythm, 'interval_s') AS interval_s,
                get_field(rhythm, 'second_interval_s') AS second_interval_s,
                get_field(rhythm, 'beats') AS beats,
@@ -35,33 +84,52 @@ FROM (
                beacon_size_score(size_classes, size_class_squares, sessions) AS size_score,
                get_field(rhythm, 'coverage_score') AS coverage_score,
                CASE WHEN lowest_port = highest_port THEN lowest_port END AS destination_port,
-               least(first_seen, threat_first_seen) AS _first_seen,
-               greatest(last_seen, threat_last_seen) AS _last_seen,
+               first_seen AS _first_seen,
+               last_seen AS _last_seen,
                _in_beaconing
         FROM (
             SELECT *,
                    beacon_rhythm(seconds, sessions, $min_timing) AS rhythm,
+                   get_field(gaps, 'intervals') + 1 AS _seconds,
                    -- A pair that `beaconing` lists.
-                   CAST(get_field(gaps, 'intervals') >= $min_intervals
+                   CAST(destination_name IS NULL
+                        AND get_field(gaps, 'intervals') >= $min_intervals
                         AND get_field(gaps, 'jitter') < $max_jitter AS BIGINT) AS _in_beaconing
             FROM (
                 SELECT source_ip,
                        destination_ip,
+                       no_text() AS destination_name,
                        seconds,
                        sessions + threat_sessions AS sessions,
                        size_classes,
                        size_class_squares,
                        lowest_port,
                        highest_port,
-                       first_seen,
-                       threat_first_seen,
-                       last_seen,
-                       threat_last_seen,
+                       least(first_seen, threat_first_seen) AS first_seen,
+                       greatest(last_seen, threat_last_seen) AS last_seen,
                        beacon_gaps(seconds) AS gaps
                 FROM external_pairs
+                UNION ALL
+                SELECT source_ip,
+                       destination_ip,
+                       destination_name,
+                       seconds,
+                       sessions,
+                       size_classes,
+                       size_class_squares,
+                       lowest_port,
+                       highest_port,
+                       first_seen,
+                       last_seen,
+                       beacon_gaps(seconds) AS gaps
+                FROM by_name
             )
             WHERE get_field(gaps, 'intervals') >= $min_beats - 1
         )
     )
+    LEFT JOIN name_of_address
+      ON destination_name IS NULL
+     AND canonical_address(source_ip) = name_source
+     AND canonical_address(destination_ip) = name_address
     WHERE beats >= $min_beats AND timing_score >= $min_timing
 )

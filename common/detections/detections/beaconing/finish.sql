@@ -12,7 +12,8 @@ SELECT source_ip,
        round_half_up(
            _own_score * greatest(coalesce(beacon_prevalence(distinct_sources, total_sources), 1.0), $common_factor),
            4
-       ) AS _score
+       ) AS _score,
+       _by_name
 FROM candidates
 LEFT JOIN (
     SELECT name, distinct_sources, total_sources

@@ -1,5 +1,36 @@
 -- Gaps and rhythm are costly, so a separate query computes each of them once. There is no filter before the gaps, because it
 -- would copy the seconds of all pairs that pass it.
+WITH named AS (
+    SELECT source_ip, destination_name, destination_ip, seconds, sessions
+    FROM named_pairs
+    UNION ALL
+    SELECT source_ip, destination_name, destination_ip, seconds, sessions
+    FROM device_named_pairs
+    WHERE source_ip IN (SELECT source_ip FROM firewall_sources)
+),
+-- The name that a source uses most for an address.
+name_of_address AS (
+    SELECT source_ip AS name_source, destination_ip AS name_address, destination_name AS name, seconds AS name_seconds
+    FROM (
+        SELECT *,
+               row_number() OVER (PARTITION BY source_ip, destination_ip ORDER BY sessions DESC, destination_name) AS place
+        FROM (
+            SELECT source_ip, destination_ip, destination_name, sorted_distinct(seconds) AS seconds, sum(sessions) AS sessions
+            FROM named
+            WHERE destination_ip IS NOT NULL
+            GROUP BY source_ip, destination_ip, destination_name
+        )
+    )
+    WHERE place = 1
+),
+by_name AS (
+    SELECT source_ip AS named_source,
+           destination_name AS other_name,
+           sorted_distinct(seconds) AS all_seconds,
+           sum(sessions) AS all_sessions
+    FROM named
+    GROUP BY source_ip, destination_name
+)
 SELECT source_ip,
        destination_ip,
        avg_delta,
@@ -10,14 +41,22 @@ SELECT source_ip,
        jitter,
        _first_seen,
        _last_seen,
-       beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor) AS _own_score
+       beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor) AS _own_score,
+       -- `beacon_scores` lists the pair by its name.
+       coalesce(2 * near > intervals
+                AND get_field(rhythm_of_name, 'beats') >= $min_beats
+                AND get_field(rhythm_of_name, 'timing_score') >= $min_timing
+                AND get_field(rhythm_of_name, 'timing_score') >= 0.8 * coalesce(timing_score, 0.0), false) AS _by_name
 FROM (
     SELECT *,
            least(periodic_service_factor(destination_ip, no_text(), $periodic_services),
-                 known_service_factor(destination_port, $known_services)) AS service_factor
+                 known_service_factor(destination_port, $known_services)) AS service_factor,
+           seconds_near(seconds, name_seconds, 5) AS near,
+           beacon_rhythm(all_seconds, all_sessions, $min_timing) AS rhythm_of_name
     FROM (
         SELECT source_ip,
                destination_ip,
+               seconds,
                get_field(gaps, 'avg_delta') AS avg_delta,
                get_field(gaps, 'std_delta') AS std_delta,
                get_field(gaps, 'min_delta') AS min_delta,
@@ -54,4 +93,8 @@ FROM (
               AND get_field(gaps, 'jitter') < $max_jitter
         )
     )
+    LEFT JOIN name_of_address
+      ON canonical_address(source_ip) = name_source AND canonical_address(destination_ip) = name_address
+    LEFT JOIN by_name
+      ON name_source = named_source AND name = other_name
 )

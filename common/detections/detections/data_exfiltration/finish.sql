@@ -9,7 +9,8 @@ SELECT source_ip,
        last_seen,
        ratio,
        transfer_score(_bytes_sent, _bytes_received, beacon_prevalence(distinct_sources, total_sources)) AS _score,
-       distinct_sources AS _destination_sources
+       distinct_sources AS _destination_sources,
+       _by_name
 FROM candidates
 LEFT JOIN (
     SELECT name, distinct_sources, total_sources

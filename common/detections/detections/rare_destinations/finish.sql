@@ -11,7 +11,8 @@ SELECT source_ip,
        total_sources,
        transfer_score(bytes_sent, bytes_received, 1.0) AS _score,
        _outbound,
-       _in_data_exfiltration
+       _in_data_exfiltration,
+       _by_name
 FROM (
     SELECT *,
            count(*) OVER (PARTITION BY source_ip) AS source_destinations,

@@ -6,7 +6,7 @@ use datafusion::prelude::DataFrame;
 
 use super::Inputs;
 use super::cli_storage_uploads;
-use super::correlation::{entity_ties, known_names, prevalence};
+use super::correlation::{entity_ties, known_names, name_prevalence, prevalence};
 use super::investigation::{entity_activity, entity_peers};
 
 /// Computes the result of one shard.
@@ -19,5 +19,6 @@ pub(crate) static NATIVE: &[(&str, Run)] = &[
     ("entity_peers", entity_peers::run),
     ("entity_ties", entity_ties::run),
     ("known_names", known_names::run),
+    ("name_prevalence", name_prevalence::run),
     ("prevalence", prevalence::run),
 ];

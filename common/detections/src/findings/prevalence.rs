@@ -1,6 +1,7 @@
-//! How common the addresses of candidate rows are: the entities that correlation asks about, and the answers.
+//! How common the addresses and host names of candidate rows are: the entities that correlation asks about, and the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
@@ -11,19 +12,26 @@ use crate::analyses::WANTED_ENTITIES;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::{Error, Result};
 
-/// How many sources in the firewall's log talk to each address.
+/// How many sources talk to each address in the firewall's log, and to each host name in any log that has names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prevalence {
-    /// Sources by address.
+    /// Sources by address or host name, which no address is.
     pub sources: BTreeMap<String, u64>,
     /// Number of all sources.
     pub total: u64,
 }
 
 impl Prevalence {
-    /// The number of sources of an address; `None` if it was not requested.
+    /// The number of sources of an address or host name; `None` if it was not requested.
     pub fn of(&self, entity: &Entity) -> Option<u64> {
-        (entity.kind == EntityKind::Ip).then(|| self.sources.get(&entity.name).copied()).flatten()
+        (entity.kind == kind_of(&entity.name)).then(|| self.sources.get(&entity.name).copied()).flatten()
+    }
+
+    /// The same with that of host names. The sources of names may not all be in the firewall's log.
+    pub fn with_names(mut self, names: Self) -> Self {
+        self.sources.extend(names.sources);
+        self.total = self.total.max(names.total);
+        self
     }
 
     /// Prevalence from the rows of the query's result. Each shard counts its sources: their sums count all sources.
@@ -45,7 +53,7 @@ impl Prevalence {
     /// If Arrow can't make a batch.
     pub fn rows(&self) -> Result<RecordBatch> {
         let names = StringViewArray::from_iter_values(self.sources.keys());
-        let kinds = StringViewArray::from_iter_values(self.sources.keys().map(|_| EntityKind::Ip.name()));
+        let kinds = StringViewArray::from_iter_values(self.sources.keys().map(|name| kind_of(name).name()));
         let sources: Int64Array = self.sources.values().map(|count| Some(*count as i64)).collect();
         let totals = Int64Array::from(vec![self.total as i64; self.sources.len()]);
         let columns: [(&str, ArrayRef); 4] = [
@@ -57,6 +65,10 @@ impl Prevalence {
         RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)))
             .map_err(|error| Error::Engine(error.into()))
     }
+}
+
+fn kind_of(name: &str) -> EntityKind {
+    if name.parse::<IpAddr>().is_ok() { EntityKind::Ip } else { EntityKind::Url }
 }
 
 /// The entities of rows that still need the last step of their analysis: each row may become a finding.

@@ -44,6 +44,23 @@ pub(super) const FORMS: &[ShortForm] = &[
     .costly(),
     ShortForm::new(
         Documented {
+            name: "seconds_near",
+            arguments: &[
+                ("seconds", "array of integers"),
+                ("others", "array of integers"),
+                ("within", "integer literal"),
+            ],
+            result: "integer",
+            doc: "How many of the sorted, distinct whole seconds are at most `within` seconds away from one of the others; 0 if either is \
+                  null. Expensive: compute it once in a subquery.",
+        },
+        Expansion::OfAny(|arguments| {
+            crate::seconds_near(arguments[0].clone(), arguments[1].clone(), arguments[2].clone())
+        }),
+    )
+    .costly(),
+    ShortForm::new(
+        Documented {
             name: "known_service_name",
             arguments: PORT_AND_RECORDS,
             result: "text",

@@ -76,6 +76,12 @@ pub(super) const FORMS: &[ShortForm] = &[
          an object.",
         |texts| crate::json_text(texts[0].clone(), texts[1].clone()),
     ),
+    name(
+        "destination_name",
+        "The lower-cased name of the host in a URL, `host:port` or host, without a trailing dot; null if it is an address, has a single \
+         label or is no name.",
+        |text| crate::destination_name(text[0].clone()),
+    ),
     of_texts(
         "office_address",
         &[("client_ip_address", "text"), ("client_ip", "text")],

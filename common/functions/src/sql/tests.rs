@@ -107,6 +107,7 @@ fn calls() -> Vec<(&'static str, Expr)> {
         ("initiator_address(text)", crate::initiator_address(text())),
         ("extended_user_agent(text)", crate::extended_user_agent(text())),
         ("storage_account(text)", crate::storage_account(text())),
+        ("destination_name(named)", crate::destination_name(named())),
         (
             "office_address(text, text)",
             coalesce(vec![crate::address_or_text(text()), crate::address_or_text(text())]),
@@ -117,6 +118,7 @@ fn calls() -> Vec<(&'static str, Expr)> {
         ("response_code(named)", crate::response_code(named())),
         ("json_text(text, 'x')", crate::json_text(text(), lit("x"))),
         ("text_bits(named)", crate::text_bits(named())),
+        ("duration_seconds(text)", crate::duration_seconds(text())),
         ("micros(time)", micros()),
         ("second_of(time)", crate::floor_div(micros(), 1_000_000)),
         ("hour_of(time)", crate::floor_div(micros(), 3_600_000_000)),
@@ -139,6 +141,10 @@ fn calls() -> Vec<(&'static str, Expr)> {
         ("size_class(number)", crate::size_class(number())),
         ("only_where(number, flag)", crate::only_where(number(), ident("flag"))),
         ("beacon_gaps(seconds)", crate::beacon_gaps(ident("seconds"))),
+        (
+            "seconds_near(seconds, seconds, 5)",
+            crate::seconds_near(ident("seconds"), ident("seconds"), lit(5i64)),
+        ),
         ("beacon_rhythm(seconds, number, 0.1)", crate::beacon_rhythm(ident("seconds"), number(), lit(0.1))),
     ]
 }

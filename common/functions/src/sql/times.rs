@@ -13,6 +13,15 @@ use hindcast_base::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND};
 const OF_TIME: &[(&str, &str)] = &[("time", "time")];
 
 pub(super) const FORMS: &[ShortForm] = &[
+    ShortForm::new(
+        Documented {
+            name: "duration_seconds",
+            arguments: &[("text", "text")],
+            result: "integer",
+            doc: "The whole seconds of a duration in seconds (`3600.07`) or as `h:mm:ss`, rounded down; null for other text.",
+        },
+        Expansion::OfAny(|text| crate::duration_seconds(text[0].clone())),
+    ),
     form("micros", OF_TIME, "integer", "Microseconds since the epoch of a time.", |time| micros(&time[0])),
     form("second_of", OF_TIME, "integer", "Whole seconds since the epoch of a time, rounded down.", |time| {
         floor_div(micros(&time[0]), MICROS_PER_SECOND)

@@ -3,6 +3,7 @@
 
 pub(super) mod entity_ties;
 pub(super) mod known_names;
+pub(super) mod name_prevalence;
 pub(super) mod prevalence;
 
 use datafusion::common::{Result, internal_datafusion_err};
@@ -18,6 +19,8 @@ pub const ENTITY_TIES: &str = "entity_ties";
 pub const OFFICE_ADDRESSES: &str = "office_addresses";
 /// Query: the number of sources that talk to the wanted addresses.
 pub const PREVALENCE: &str = "prevalence";
+/// Query: the number of sources that talk to the wanted host names.
+pub const NAME_PREVALENCE: &str = "name_prevalence";
 /// Query: the names of the investigated kind in rows of the window.
 pub const KNOWN_NAMES: &str = "known_names";
 /// Query: the addresses in the entity's rows of OfficeActivity.
