@@ -20,7 +20,12 @@ impl AnalysisGroup {
 
     fn takes(&self, analysis: &Analysis) -> bool {
         // Rows are stored for those that depend on one key alone, and for these only together.
-        let is_alike = |own: &&Analysis| own.rollups == analysis.rollups && own.per_key == analysis.per_key;
+        // Those that need no rollup read other ones if the lake has them.
+        let is_alike = |own: &&Analysis| {
+            own.rollups == analysis.rollups
+                && own.per_key == analysis.per_key
+                && (!own.rollups.is_empty() || own.optional_rollups == analysis.optional_rollups)
+        };
         let reads_the_same = self.0.iter().all(|own| is_alike(&own));
         !analysis.about.is_own && self.own_detection().is_none() && reads_the_same
     }
@@ -76,7 +81,9 @@ mod tests {
             let others = groups.iter().skip(index + 1);
             let is_other = |other: &AnalysisGroup| {
                 let (own, other) = (group.analyses()[0], other.analyses()[0]);
-                own.rollups != other.rollups || own.per_key != other.per_key
+                own.rollups != other.rollups
+                    || own.per_key != other.per_key
+                    || (own.rollups.is_empty() && own.optional_rollups != other.optional_rollups)
             };
             assert!(others.clone().all(is_other), "{}", group.names());
         }
