@@ -72,7 +72,7 @@ fn scanned(log: &Log) -> (Place, Vec<Value>) {
     let file = place.file("dns.log", &log.text);
     let report = place.import(&file, "");
     assert_eq!(report["files"][0]["source"], "zeek", "{report}");
-    place.scan_well("--only dns_tunnels --only generated_domains");
+    place.scan_well("--only dns_tunnels,generated_domains");
     let findings = place.findings();
     (place, findings)
 }

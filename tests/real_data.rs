@@ -243,7 +243,7 @@ fn recorded_dns_tunnels_are_found() {
     ] {
         let (place, report) = imported(&samples, &format!("attacks/dns/{recording}/dns.log.gz"), "");
         assert_eq!(rows(&report, "DeviceNetworkEvents"), queries, "{recording}");
-        place.scan_well("--only dns_tunnels --only generated_domains");
+        place.scan_well("--only dns_tunnels,generated_domains");
         let findings = place.findings();
         let found: Vec<&Value> = findings.iter().map(|finding| &finding["severity"]).collect();
         assert_eq!(found, vec![severity; usize::from(names.is_some())], "{recording}: {findings:?}");
