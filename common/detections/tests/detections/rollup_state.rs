@@ -1,5 +1,6 @@
 //! Tests of state: what is stored of rows, and what merging makes of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
@@ -20,6 +21,7 @@ tables = ["CommonSecurityLog"]
 filter = "DestinationPort = 53"
 columns = [
   "SourceIP AS source_ip", "SentBytes AS sent", "TimeGenerated AS time", "second_of(TimeGenerated) AS second",
+  "CAST(SentBytes AS VARCHAR) AS size",
 ]
 bucket_key = ["source_ip"]
 keys = ["source_ip"]
@@ -30,6 +32,8 @@ measures = [
   { name = "first_seen", kind = "min", of = "time" },
   { name = "last_seen", kind = "max", of = "time" },
   { name = "seconds", kind = "seconds", of = "second", ends = ["first_seen", "last_seen"] },
+  { name = "sizes", kind = "distinct", of = "size" },
+  { name = "some_sizes", kind = "samples", of = "size" },
 ]
 "#;
 
@@ -110,6 +114,15 @@ async fn merging_restores_implied_values() {
     let lists = whole["seconds"].as_list::<i32>();
     let of_row = |row| lists.value(row).as_primitive::<Int64Type>().values().to_vec();
     assert_eq!([of_row(0), of_row(1), of_row(2)], [vec![10, 30], vec![20], vec![40]]);
+    // Hashes of eight bytes each; a null has none.
+    let sizes: Vec<usize> = whole["sizes"].as_binary::<i32>().iter().flatten().map(<[u8]>::len).collect();
+    assert_eq!(sizes, [16, 8, 8]);
+    let some: Vec<BTreeSet<&str>> = whole["some_sizes"]
+        .as_string_view()
+        .iter()
+        .map(|lines| lines.unwrap_or_default().lines().collect())
+        .collect();
+    assert_eq!(some, [BTreeSet::from(["5", "7"]), BTreeSet::from(["9"]), BTreeSet::from(["1"])]);
 }
 
 #[tokio::test]
@@ -121,5 +134,7 @@ async fn states_of_parts_merge_to_the_state_of_the_whole() {
         state_of(rows.slice(1, 1)).await,
     ];
     let parts = concat_batches(&whole.schema(), &parts).unwrap();
-    assert_eq!(merged(parts).await, merged(whole).await);
+    assert_eq!(merged(parts.clone()).await, merged(whole.clone()).await);
+    let frame = sql::session().unwrap().read_batch(parts).unwrap();
+    assert_eq!(collected(rollup().combine(frame).unwrap()).await, whole);
 }
