@@ -15,20 +15,21 @@ GIB, MIB = 2**30, 2**20
 # name: (value, unit, meaning, how it is measured)
 CONSTANTS = {
     "rollup": (43.0, "s/GiB", "processor time to read and group one GiB of Parquet", "scan: first run minus second"),
-    "combine": (50.0, "s/GiB", "processor time to combine one GiB of state into a level", "scan of 29 days: first run minus rollups and merges"),
+    "combine": (49.0, "s/GiB", "processor time to combine one GiB of state into a level", "ten days: merges that make a level against merges that find it, as a part of `merge`"),
     "merge": (12.0, "s/GiB", "processor time to merge and analyse one GiB of Parquet in the window", "scan, second run: minus `task_overhead` of its tasks"),
     "state": (0.094, "", "bytes of state per byte of the lake", "scan: size of the state"),
-    "level": (1.0, "", "bytes of a level per byte of the state that it combines", "scan of 29 days: size of levels"),
-    "moved": (1.0, "", "part of the merges that a window moved by a day does again", "scan of a window moved by a day: against the same window again"),
+    "level": (0.7, "", "bytes of a level per byte of the state that it combines", "ten days: the level of a week"),
+    "moved": (0.84, "", "part of the merges that a window moved by a day does again", "ten days: a window moved by a day against the same without stored rows"),
     "unit_overhead": (0.0105, "s", "processor time of a unit with hardly any rows", "small lake: first run minus second, per unit"),
     "task_overhead": (0.04, "s", "processor time of a merge task with hardly any state", "scan of 1.8 million rows, second run: minus `merge`, per task"),
     "file_overhead": (0.0006, "s", "processor time of a state file with hardly any rows, per shard", "small lake: second run minus `task_overhead`, per file"),
-    "merge_spread": (1.5, "", "longest merge task, as a multiple of the mean", "`just bench-cluster --part hot-key`"),
+    "merge_spread": (1.5, "", "longest merge task, as a multiple of the mean", "assumed: shards of equal weight; it was 5.2 with ranges of 64 buckets"),
     "state_files": (6.4, "", "state files per unit, each table weighted by its bytes", "`--dry-run`: rollups that a unit feeds"),
     "coordinator_unit": (0.0009, "s", "coordinator's processor time per unit", "bench-capacity, 10,000 units, first run"),
     "coordinator_task": (0.0017, "s", "coordinator's processor time per merge task", "bench-capacity, 1,000 units, second run"),
     "coordinator_idle": (0.0001, "", "processors of the coordinator per idle worker", "bench-capacity"),
-    "coordinator_unit_bytes": (16 * 1024, "B", "coordinator's memory per unit", "bench-capacity: peak at 10,000 units minus peak at 1,000"),
+    "coordinator_unit_bytes": (9.1 * 1024, "B", "coordinator's memory per unit", "bench-capacity: a new coordinator's peak at 3,000 units minus that at 300"),
+    "coordinator_task_bytes": (3.4 * 1024, "B", "coordinator's memory per task that ended in the last minute", "bench-capacity: the first peak minus that of a new coordinator"),
     "lake_gets": (3.0, "", "GET per file of the lake", "bench-requests, first run"),
     "merge_gets": (4.3, "", "GET per state file and shard, all analyses together", "bench-requests, `--threads` 1, 2 and 4"),
     "merge_bytes": (0.44 * MIB, "B", "bytes read again per state file and shard: file ends of 128 KiB, with footers", "bench-requests, `--threads` 1, 2 and 4"),
@@ -41,7 +42,7 @@ UNIT_BYTES = 512 * MIB
 SHARDS, GROUPS, MESSAGE_BYTES, TASKS_PER_THREAD = 4096, 12, 64 * MIB, 2
 MAX_TASKS_PER_POLL = 4
 SHARD_STATE_BYTES, MIN_SHARD_BYTES = 16 * MIB, 256 * 1024
-CONCURRENT_STATE_FILES = 4
+CONCURRENT_STATE_FILES, KEPT_SECONDS = 4, 60
 # Levels: days of a span, files of a date that are worth combining, files that one run combines, bytes of a part.
 SPANS, LEAST_FILES_OF_DATE, FAN_IN, PART_BYTES = (28, 7, 1), 8, 32, 16 * MIB
 # Assumed: time to the first byte of a GET.
@@ -159,7 +160,8 @@ class Window:
         return self.rollups() + max(self.moved_limits.values())
 
     def coordinator_bytes(self):
-        return self.units * VALUE["coordinator_unit_bytes"]
+        of_last_minute = min(self.new_units, KEPT_SECONDS / VALUE["coordinator_unit"])
+        return self.units * VALUE["coordinator_unit_bytes"] + of_last_minute * VALUE["coordinator_task_bytes"]
 
     def limit(self, limits):
         return max(limits, key=limits.get)
