@@ -13,7 +13,12 @@ SELECT source_ip,
            _own_score * greatest(coalesce(beacon_prevalence(distinct_sources, total_sources), 1.0), $common_factor),
            4
        ) AS _score,
-       _by_name
+       _by_name,
+       _port,
+       _bytes_sent,
+       _bytes_received,
+       _name,
+       distinct_sources AS _destination_sources
 FROM candidates
 LEFT JOIN (
     SELECT name, distinct_sources, total_sources

@@ -41,6 +41,10 @@ SELECT source_ip,
        jitter,
        _first_seen,
        _last_seen,
+       destination_port AS _port,
+       bytes_sent AS _bytes_sent,
+       bytes_received AS _bytes_received,
+       CASE WHEN 2 * near > intervals THEN name END AS _name,
        beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor) AS _own_score,
        -- `beacon_scores` lists the pair by its name.
        coalesce(2 * near > intervals
@@ -49,7 +53,7 @@ SELECT source_ip,
                 AND get_field(rhythm_of_name, 'timing_score') >= 0.8 * coalesce(timing_score, 0.0), false) AS _by_name
 FROM (
     SELECT *,
-           least(periodic_service_factor(destination_ip, no_text(), $periodic_services),
+           least(periodic_service_factor(destination_ip, name, $periodic_services),
                  known_service_factor(destination_port, $known_services)) AS service_factor,
            seconds_near(seconds, name_seconds, 5) AS near,
            beacon_rhythm(all_seconds, all_sessions, $min_timing) AS rhythm_of_name
@@ -57,6 +61,8 @@ FROM (
         SELECT source_ip,
                destination_ip,
                seconds,
+               bytes_sent,
+               bytes_received,
                get_field(gaps, 'avg_delta') AS avg_delta,
                get_field(gaps, 'std_delta') AS std_delta,
                get_field(gaps, 'min_delta') AS min_delta,
@@ -77,6 +83,8 @@ FROM (
                 SELECT source_ip,
                        destination_ip,
                        seconds,
+                       bytes_sent,
+                       bytes_received,
                        sessions + threat_sessions AS sessions,
                        size_classes,
                        size_class_squares,
