@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test that fails stops")]
 
 mod azure_store;
+mod child_watch;
 mod event_log;
 mod faulty_store;
 mod listeners;
@@ -17,6 +18,7 @@ mod bad_input;
 mod chaos;
 mod chaos_lake;
 mod cluster;
+mod cluster_elastic;
 mod cluster_faults;
 mod cluster_jobs;
 mod cluster_security;

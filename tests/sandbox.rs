@@ -5,13 +5,11 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::child_watch::{ChildWatch, peak_kib};
 use crate::support::{Place, stderr};
 
 /// Longest start of a process.
@@ -170,8 +168,17 @@ impl Sandbox {
 
     /// Adds a worker that serves its results at `host`.
     pub fn add_worker_at(&mut self, prefix: &str, host: &str) {
+        self.add_worker_with(prefix, host, "");
+    }
+
+    /// Adds a worker that does not wait for its tasks when it must leave.
+    pub fn add_hasty_worker(&mut self) {
+        self.add_worker_with("", "127.0.0.1", "--drain-timeout 0s");
+    }
+
+    fn add_worker_with(&mut self, prefix: &str, host: &str, more: &str) {
         let line = format!(
-            "worker --coordinator {}:{} --listen {host}:0 --http {host}:0 --threads 1 --work-dir {}",
+            "worker --coordinator {}:{} --listen {host}:0 --http {host}:0 --threads 1 --work-dir {} {more}",
             self.host,
             self.port,
             self.folder.display()
@@ -187,7 +194,8 @@ impl Sandbox {
         });
     }
 
-    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+    /// Waits until something is so.
+    pub fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
         while !is_so(self) {
             assert!(
@@ -202,6 +210,19 @@ impl Sandbox {
     /// The answer of the coordinator's HTTP port.
     pub fn get(&self, path: &str) -> Option<String> {
         http_get(self.http, path)
+    }
+
+    /// The value of one of the coordinator's metrics, by its name and labels; 0 if it has none yet.
+    pub fn metric(&self, name: &str) -> u64 {
+        metric_in(&self.get("/metrics").unwrap_or_default(), name)
+    }
+
+    /// The value of a worker's metric; 0 if it has none yet.
+    pub fn worker_metric(&self, worker: usize, name: &str) -> u64 {
+        let log = self.workers[worker].log();
+        let port = log.split_once("http=127.0.0.1:").map(|(_, rest)| rest);
+        let port = port.and_then(|rest| rest.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok());
+        metric_in(&port.and_then(|port| http_get(port, "/metrics")).unwrap_or_default(), name)
     }
 
     pub fn worker_count(&self) -> usize {
@@ -342,48 +363,9 @@ impl Sandbox {
     }
 }
 
-fn status_number(process: &str, name: &str) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().ok()
-}
-
-fn peak_kib(process: u32) -> Option<u64> {
-    status_number(&process.to_string(), "VmHWM")
-}
-
-/// Samples the children of a process many times per second.
-pub struct ChildWatch {
-    is_over: Arc<AtomicBool>,
-    watching: JoinHandle<u64>,
-}
-
-impl ChildWatch {
-    fn of(parent: u32) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&is_over);
-        let watching = std::thread::spawn(move || {
-            let mut most = 0;
-            while !ended.load(Ordering::Relaxed) {
-                let names =
-                    fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
-                for process in names.filter_map(|name| name.into_string().ok()) {
-                    if status_number(&process, "PPid") == Some(u64::from(parent)) {
-                        most = most.max(status_number(&process, "VmHWM").unwrap_or_default());
-                    }
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            most
-        });
-        Self { is_over, watching }
-    }
-
-    /// Peak memory of any child in KiB.
-    pub fn peak_child_kib(self) -> u64 {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.watching.join().expect("it ends")
-    }
+fn metric_in(text: &str, name: &str) -> u64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
 /// The body of an answer of a local HTTP server, if there is one.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ballista_core::error::BallistaError;
 use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::serde::protobuf::ExecutorStoppedParams;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
 use ballista_executor::execution_loop::poll_loop;
@@ -24,11 +25,17 @@ use hindcast_node::{
 use hindcast_observability::{gauge, serve_http, terminated};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tonic::transport::Channel;
 
 use crate::backoff::BackoffChannel;
 use crate::drain::Drain;
 use crate::failure_detector::{FailureDetector, MonitoredEngine};
 use crate::flight_server::{DiscardMetrics, serve_results};
+
+/// Longest time in which a worker reports that it leaves.
+const REPORT_LIMIT: Duration = Duration::from_secs(2);
+
+type SchedulerClient = SchedulerGrpcClient<BackoffChannel<Channel>>;
 
 /// How a worker runs.
 #[derive(Debug, Clone)]
@@ -83,14 +90,11 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     let results = serve_results(listener, Arc::clone(&executor), options.tls.as_ref())?;
     let slots = Arc::new(Semaphore::new(executor.vcores));
     let health = ExecutorHealth::new();
-    let endpoint = connect_endpoint(&options.coordinator, options.tls.as_ref(), true)?;
-    let scheduler = SchedulerGrpcClient::new(BackoffChannel::new(endpoint.connect_lazy()))
-        .max_decoding_message_size(STAGE_MESSAGE_BYTES)
-        .max_encoding_message_size(STAGE_MESSAGE_BYTES);
+    let scheduler = connect(&options)?;
     let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
         BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), stage_codec());
-    let polls = tokio::spawn(poll_loop(
-        scheduler,
+    let mut polls = tokio::spawn(poll_loop(
+        scheduler.clone(),
         Arc::clone(&executor),
         codec,
         None,
@@ -109,19 +113,41 @@ pub async fn run_worker(options: WorkerOptions) -> Result<()> {
     let meter = tokio::spawn(meter(runtime, executor.vcores));
     tracing::info!(id = executor.metadata.id, address = %format!("{host}:{port}"), %http, slots = executor.vcores, "worker started");
 
-    tokio::select! {
-        ended = polls => return Err(stopped("polling for tasks", ended)),
-        ended = results => return Err(stopped("serving results", ended)),
-        () = failures.limit_reached() => {
-            return Err(Error::Internal("too many tasks failed in a row on this worker: other workers take them over".into()));
-        }
-        () = terminated() => {}
+    let failed = tokio::select! {
+        ended = &mut polls => Some(stopped("polling for tasks", ended)),
+        ended = results => Some(stopped("serving results", ended)),
+        () = failures.limit_reached() => Some(Error::Internal(
+            "too many tasks failed in a row on this worker: other workers take them over".into(),
+        )),
+        () = terminated() => None,
+    };
+    if failed.is_none() {
+        tracing::info!("stopping: no more tasks are taken");
+        drain.run(options.drain_timeout).await;
     }
-    tracing::info!("stopping: no more tasks are taken");
-    drain.run(options.drain_timeout).await;
+    // A poll after the report would make this worker known again.
+    polls.abort();
+    report_leaving(scheduler, &executor.metadata.id).await;
     meter.abort();
     tracing::info!("worker stopped");
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+/// Connects to the coordinator's scheduler on first use.
+fn connect(options: &WorkerOptions) -> Result<SchedulerClient> {
+    let endpoint = connect_endpoint(&options.coordinator, options.tls.as_ref(), true)?;
+    Ok(SchedulerGrpcClient::new(BackoffChannel::new(endpoint.connect_lazy()))
+        .max_decoding_message_size(STAGE_MESSAGE_BYTES)
+        .max_encoding_message_size(STAGE_MESSAGE_BYTES))
+}
+
+/// Reports to the coordinator that this worker leaves, so that its unfinished tasks go to other workers at once.
+async fn report_leaving(mut scheduler: SchedulerClient, id: &str) {
+    let report = ExecutorStoppedParams { executor_id: id.to_owned(), reason: "it leaves".to_owned() };
+    let answer = tokio::time::timeout(REPORT_LIMIT, scheduler.executor_stopped(report)).await;
+    if !matches!(answer, Ok(Ok(_))) {
+        tracing::warn!("the coordinator does not answer: it counts this worker until its timeout");
+    }
 }
 
 fn executor(

@@ -2,6 +2,7 @@
 //! manifest is never used.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -67,13 +68,31 @@ pub struct Manifest {
     pub key: String,
     /// The rollup.
     pub rollup: String,
-    /// Statistics of reading the files.
-    pub stats: UnitStats,
+    /// Statistics of reading the files. Manifests of a unit share them while a scan holds them in memory.
+    #[serde(with = "shared_stats")]
+    pub stats: Arc<UnitStats>,
     /// The state file; absent if no row matched.
     #[serde(deserialize_with = "Option::deserialize")]
     pub data: Option<StateData>,
     /// Rows of the state.
     pub state_rows: u64,
+}
+
+/// The form of shared statistics in a manifest: that of the statistics.
+mod shared_stats {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::UnitStats;
+
+    pub(super) fn serialize<S: Serializer>(stats: &Arc<UnitStats>, to: S) -> Result<S::Ok, S::Error> {
+        UnitStats::serialize(stats, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<UnitStats>, D::Error> {
+        UnitStats::deserialize(from).map(Arc::new)
+    }
 }
 
 /// A state file, which lies next to its manifest.
@@ -182,7 +201,7 @@ mod tests {
         Manifest {
             key: KEY.into(),
             rollup: "external_pairs".into(),
-            stats: UnitStats { rows: 7, min_us: Some(1), max_us: Some(2), ..UnitStats::default() },
+            stats: Arc::new(UnitStats { rows: 7, min_us: Some(1), max_us: Some(2), ..UnitStats::default() }),
             data: Some(StateData {
                 content: "00ff00ff00ff00ff".into(),
                 bytes: 900,

@@ -105,7 +105,7 @@ mod tests {
     fn manifest(key: &str, min_us: i64, max_us: i64) -> Manifest {
         let stats = UnitStats { rows: 1, min_us: Some(min_us), max_us: Some(max_us), ..UnitStats::default() };
         let key = format!("T/date=2026-03-01/event_bins/{key}");
-        Manifest { key, rollup: "event_bins".into(), stats, data: None, state_rows: 0 }
+        Manifest { key, rollup: "event_bins".into(), stats: stats.into(), data: None, state_rows: 0 }
     }
 
     fn store() -> StateStore {

@@ -157,7 +157,7 @@ impl StateStore {
         let key = if holds_all_rows { key.to_owned() } else { clipped_key(key, window) };
         let state_rows = state.rows;
         let data = if state_rows == 0 { None } else { Some(self.put_data(&key, state).await?.1) };
-        let (rollup, stats) = (rollup.id.to_owned(), stats.clone());
+        let (rollup, stats) = (rollup.id.to_owned(), stats.clone().into());
         let manifest = Manifest { key, rollup, stats, data, state_rows };
         let json = sealed(&manifest)?;
         let path = self.manifest_path(&manifest.key);

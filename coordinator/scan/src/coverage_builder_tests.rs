@@ -28,8 +28,13 @@ fn record(stats: UnitStats, is_clipped: bool, faulty: &[&str]) -> UnitRecord {
         rollups: Vec::new(),
         selection: None,
     };
-    let manifest =
-        Manifest { key: "key".into(), rollup: "event_bins".into(), stats, data: None, state_rows: 0 };
+    let manifest = Manifest {
+        key: "key".into(),
+        rollup: "event_bins".into(),
+        stats: stats.into(),
+        data: None,
+        state_rows: 0,
+    };
     let mut record = UnitRecord::new(unit, vec![manifest]);
     record.faults = faulty.iter().map(|file| fault(file)).collect();
     record
@@ -102,7 +107,7 @@ fn unreadable_values_of_a_unit_are_counted_once_whatever_the_rollups() {
     let mut twice = record(stats(9, 0, 0, &[("SentBytes", 2)]), false, &[]);
     let other = Manifest {
         rollup: "external_pairs".into(),
-        stats: stats(9, 0, 0, &[("SentBytes", 2), ("ReceivedBytes", 1)]),
+        stats: stats(9, 0, 0, &[("SentBytes", 2), ("ReceivedBytes", 1)]).into(),
         ..twice.manifests[0].clone()
     };
     twice.manifests.push(other);

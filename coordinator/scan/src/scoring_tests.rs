@@ -110,8 +110,13 @@ fn record(first_us: i64, last_us: i64) -> UnitRecord {
         selection: None,
     };
     let stats = UnitStats { rows: 1, min_us: Some(first_us), max_us: Some(last_us), ..UnitStats::default() };
-    let manifest =
-        Manifest { key: "key".into(), rollup: "external_pairs".into(), stats, data: None, state_rows: 1 };
+    let manifest = Manifest {
+        key: "key".into(),
+        rollup: "external_pairs".into(),
+        stats: stats.into(),
+        data: None,
+        state_rows: 1,
+    };
     UnitRecord::new(unit, vec![manifest])
 }
 

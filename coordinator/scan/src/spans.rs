@@ -13,6 +13,9 @@ pub(super) const SPANS: [u32; 3] = [28, 7, 1];
 const LEAST_FILES_OF_DATE: usize = 8;
 /// State files of several dates from which on they are combined.
 const LEAST_FILES: usize = 2;
+/// State files of the newest date from which on they are combined although the date may still grow: every shard would read something
+/// of each.
+const LEAST_FILES_OF_NEWEST: usize = 33;
 
 /// The state of a rollup for one date.
 #[derive(Debug, Default)]
@@ -65,13 +68,21 @@ impl Span {
 
     /// Whether its files are worth combining.
     pub(super) fn is_worthwhile(&self, dates: &BTreeMap<NaiveDate, DateState>) -> bool {
-        let files: usize = self.of(dates).map(|state| state.manifests.len()).sum();
-        files >= if self.days == 1 { LEAST_FILES_OF_DATE } else { LEAST_FILES }
+        self.file_count(dates) >= if self.days == 1 { LEAST_FILES_OF_DATE } else { LEAST_FILES }
+    }
+
+    /// Whether its files will probably stay, or are so many that they are combined all the same.
+    fn is_settled(&self, dates: &BTreeMap<NaiveDate, DateState>, newest: NaiveDate) -> bool {
+        self.last() < newest || (self.days == 1 && self.file_count(dates) >= LEAST_FILES_OF_NEWEST)
+    }
+
+    fn file_count(&self, dates: &BTreeMap<NaiveDate, DateState>) -> usize {
+        self.of(dates).map(|state| state.manifests.len()).sum()
     }
 }
 
 /// The spans of `window` whose state is combined, none with a date in common. A date is closed, and so combined, if a later one has
-/// state: the newest may still grow.
+/// state: the newest may still grow, and is combined only if it has very many files.
 pub(super) fn spans_of(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) -> Vec<Span> {
     let Some((newest, _)) = dates.last_key_value() else { return Vec::new() };
     let mut spans: Vec<Span> = Vec::new();
@@ -81,7 +92,7 @@ pub(super) fn spans_of(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) 
         }
         let fits = |span: &Span| {
             span.first == *date.max(&span.first)
-                && span.last() < *newest
+                && span.is_settled(dates, *newest)
                 && window.covers_date(span.first)
                 && window.covers_date(span.last())
                 && spans.last().is_none_or(|last| last.last() < span.first)
@@ -109,7 +120,7 @@ mod tests {
         let manifest = |file: usize| Manifest {
             key: format!("T/date={date}/event_bins/{file}"),
             rollup: "event_bins".into(),
-            stats: UnitStats::default(),
+            stats: UnitStats::default().into(),
             data: Some(StateData {
                 content: "00ff".into(),
                 bytes: 9,
@@ -155,6 +166,10 @@ mod tests {
         let many = dates("2026-01-01", &[9, 8, 7, 9]);
         let both = [("2026-01-01".to_owned(), 1), ("2026-01-02".to_owned(), 1)];
         assert_eq!(spans(&many, &window("2026-01-01", "2026-01-04")), both);
+        // So many that every shard would read something of each.
+        let newest = [("2026-01-02".to_owned(), 1)];
+        assert_eq!(spans(&dates("2026-01-01", &[1, 33]), &window("2026-01-01", "2026-01-02")), newest);
+        assert!(spans(&dates("2026-01-01", &[1, 32]), &window("2026-01-01", "2026-01-02")).is_empty());
         let mut gaps = dates("2026-01-05", &[1; 8]);
         gaps.remove(&date("2026-01-05"));
         assert_eq!(spans(&gaps, &window("2026-01-05", "2026-01-12")), [("2026-01-05".to_owned(), 7)]);

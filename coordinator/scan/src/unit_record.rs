@@ -1,6 +1,7 @@
 //! The record of a unit: its state and its faults.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hindcast_base::error::InputFault;
 use hindcast_engine::{Manifest, RollupUnit, SameRows, StateFault, UnitStats};
@@ -34,9 +35,9 @@ pub(super) struct UnitRecord {
 
 impl UnitRecord {
     pub(super) fn new(unit: RollupUnit, manifests: Vec<Manifest>) -> Self {
-        Self {
+        let mut record = Self {
             unit,
-            manifests,
+            manifests: Vec::new(),
             shared: BTreeMap::new(),
             faults: Vec::new(),
             was_computed: false,
@@ -44,7 +45,20 @@ impl UnitRecord {
             store_failures: 0,
             suspects: Vec::new(),
             was_probed: false,
+        };
+        record.add(manifests);
+        record
+    }
+
+    /// Adds state. Statistics that it has in common with other state of the unit are held once: a scan holds those of all units.
+    pub(super) fn add(&mut self, manifests: impl IntoIterator<Item = Manifest>) {
+        for mut manifest in manifests {
+            if let Some(same) = self.manifests.iter().find(|other| other.stats == manifest.stats) {
+                manifest.stats = Arc::clone(&same.stats);
+            }
+            self.manifests.push(manifest);
         }
+        self.manifests.shrink_to_fit();
     }
 
     /// Whether it has the state of all its rollups.
@@ -61,7 +75,7 @@ impl UnitRecord {
     pub(super) fn stats(&self) -> Option<UnitStats> {
         let rollup = &self.manifests.first()?.rollup;
         let of_rollup = self.manifests.iter().filter(|manifest| manifest.rollup == *rollup);
-        of_rollup.map(|manifest| manifest.stats.clone()).reduce(|mut all, more| {
+        of_rollup.map(|manifest| UnitStats::clone(&manifest.stats)).reduce(|mut all, more| {
             all.add(&more);
             all
         })

@@ -186,12 +186,10 @@ impl<'a> RollupRun<'a> {
         let mut record = UnitRecord::new(unit, Vec::new());
         let rollups = record.unit.rollups.clone();
         for (rollup, Lookup { manifest, same_rows, damaged }) in rollups.into_iter().zip(found) {
-            record.manifests.extend(manifest);
+            record.add(manifest);
             record.replaced.extend(damaged);
             match same_rows {
-                Some(same_rows) if same_rows.others.is_empty() => {
-                    record.manifests.extend(same_rows.manifests)
-                }
+                Some(same_rows) if same_rows.others.is_empty() => record.add(same_rows.manifests),
                 Some(same_rows) => drop(record.shared.insert(rollup, same_rows)),
                 None => {}
             }
@@ -272,7 +270,7 @@ impl<'a> RollupRun<'a> {
                 match outcome.result {
                     Ok(manifests) if record.suspects.is_empty() => {
                         progress.unit_done(unit_bytes(unit));
-                        record.manifests.extend(manifests);
+                        record.add(manifests);
                     }
                     Ok(_) => record.suspects.retain(|suspect| suspect != &unit.files[0]),
                     Err(UnitFault::Rollup { rollup, reason }) => {

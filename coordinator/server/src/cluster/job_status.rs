@@ -27,8 +27,8 @@ pub(super) enum JobStatus {
     Running {
         /// Results of the finished partitions.
         results: HashMap<usize, ResultLocation>,
-        /// How often the most frequently started partition was started.
-        starts: usize,
+        /// How often each partition was started.
+        starts: HashMap<usize, usize>,
         /// Running partitions, with the worker of each.
         running: HashMap<usize, String>,
     },
@@ -36,6 +36,16 @@ pub(super) enum JobStatus {
     Done(HashMap<usize, ResultLocation>),
     /// The job failed, with Ballista's message.
     Failed(String),
+}
+
+impl JobStatus {
+    /// Whether a partition was started and is ready again, because its worker was lost.
+    pub(super) fn waits_again(&self, partition: usize) -> bool {
+        let JobStatus::Running { results, starts, running } = self else { return false };
+        starts.contains_key(&partition)
+            && !results.contains_key(&partition)
+            && !running.contains_key(&partition)
+    }
 }
 
 /// Returns the status of a job. Our jobs have only one level of stages, so the first running stage is the job.
@@ -87,7 +97,7 @@ async fn of_tasks(scheduler: &Scheduler, job: &JobId, stage_id: usize, tasks: &[
                 .insert(index, ResultLocation { executor, host, port: worker.port, partition, file, layout });
         }
     }
-    JobStatus::Running { results, starts: starts.into_values().max().unwrap_or(0), running }
+    JobStatus::Running { results, starts, running }
 }
 
 fn of_status(status: Option<job_status::Status>) -> JobStatus {
@@ -107,6 +117,6 @@ fn of_status(status: Option<job_status::Status>) -> JobStatus {
             JobStatus::Done(results.collect())
         }
         Some(job_status::Status::Failed(job)) => JobStatus::Failed(job.error),
-        _ => JobStatus::Running { results: HashMap::new(), starts: 0, running: HashMap::new() },
+        _ => JobStatus::Running { results: HashMap::new(), starts: HashMap::new(), running: HashMap::new() },
     }
 }

@@ -1,6 +1,7 @@
 //! The engine that runs stages on workers: Ballista's scheduler in this process, and the retries around it with which a stage
 //! completes even if workers fail.
 
+mod delivered;
 mod fetch;
 mod idle;
 mod job_status;
@@ -34,6 +35,7 @@ use hindcast_node::{STAGE_MESSAGE_BYTES, Tls, ballista_session, node_endpoints, 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
+use delivered::Delivered;
 use fetch::Fetcher;
 use idle::IdleWorkers;
 use poll_work_service::PollWorkService;
@@ -105,6 +107,7 @@ struct Inner {
     /// Notified when a job has tasks.
     work: Arc<Notify>,
     idle: Arc<IdleWorkers>,
+    delivered: Arc<Delivered>,
     session: Arc<SessionContext>,
     fetcher: Fetcher,
     options: ClusterOptions,
@@ -150,18 +153,20 @@ impl Cluster {
         scheduler.init().await.map_err(failed)?;
         let session = Arc::new(SessionContext::new_with_state(builder(settings())?));
         let fetcher = Fetcher::new(options.tls.clone(), options.worker_timeout);
-        let idle = Arc::default();
-        Ok(Self { inner: Arc::new(Inner { scheduler, work, idle, session, fetcher, options }) })
+        let (idle, delivered) = (Arc::default(), Arc::default());
+        let inner = Inner { scheduler, work, idle, delivered, session, fetcher, options };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Ballista's service for workers. It does not authenticate its callers, so it must be served to nodes only.
     pub fn service(&self) -> SchedulerGrpcServer<PollWorkService> {
-        let Inner { scheduler, work, idle, options, .. } = &*self.inner;
+        let Inner { scheduler, work, idle, delivered, options, .. } = &*self.inner;
         let service = PollWorkService {
             scheduler: scheduler.clone(),
             work: Arc::clone(work),
             poll_wait: options.poll_wait(),
             idle: Arc::clone(idle),
+            delivered: Arc::clone(delivered),
         };
         SchedulerGrpcServer::new(service)
             .max_decoding_message_size(STAGE_MESSAGE_BYTES)

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
 use super::Scheduler;
+use super::delivered::{Delivered, done};
 use super::idle::IdleWorkers;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -34,6 +35,8 @@ pub struct PollWorkService {
     pub(super) poll_wait: Duration,
     /// Workers that report that they have nothing to do.
     pub(super) idle: Arc<IdleWorkers>,
+    /// Partitions that don't run again.
+    pub(super) delivered: Arc<Delivered>,
 }
 
 impl PollWorkService {
@@ -46,6 +49,26 @@ impl PollWorkService {
         poll.task_status.is_empty()
             && poll.num_free_vcores >= slots.vcores
             && self.scheduler.state.executor_manager.get_executor_hearbeat(&worker.id).is_some()
+    }
+
+    /// The scheduler's answer to a poll, without the tasks of a lost worker whose rows have been delivered. These are
+    /// reported as done, and others are requested in their place.
+    async fn poll(&self, request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
+        let (metadata, extensions, mut poll) = request.into_parts();
+        let worker = poll.metadata.as_ref().map(|worker| worker.id.clone()).unwrap_or_default();
+        let mut given = PollWorkResult::default();
+        loop {
+            let request = Request::from_parts(metadata.clone(), extensions.clone(), poll.clone());
+            let answer = self.scheduler.poll_work(request).await?.into_inner();
+            let (to_run, repeated) = self.delivered.split(answer.tasks);
+            poll.num_free_vcores = poll.num_free_vcores.saturating_sub(to_run.len() as u32);
+            poll.task_status = repeated.iter().map(|task| done(task, &worker)).collect();
+            given.tasks.extend(to_run);
+            given.jobs_to_clean.extend(answer.jobs_to_clean);
+            if repeated.is_empty() {
+                return Ok(Response::new(given));
+            }
+        }
     }
 }
 
@@ -60,7 +83,7 @@ impl SchedulerGrpc for PollWorkService {
         // Listen before looking for tasks, so that tasks that arrive in between are not missed.
         let mut work = pin!(self.work.notified());
         work.as_mut().enable();
-        let answer = self.scheduler.poll_work(request).await?;
+        let answer = self.poll(request).await?;
         let has_nothing = answer.get_ref().tasks.is_empty() && answer.get_ref().jobs_to_clean.is_empty();
         if is_idle && has_nothing {
             self.idle.set_idle(worker, since);

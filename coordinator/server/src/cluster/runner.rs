@@ -33,6 +33,12 @@ pub(super) trait TaskRunner: Send + Sync {
     /// Why the rows could not be fetched. A later attempt may succeed.
     async fn fetch(&self, location: &ResultLocation) -> Result<Vec<RecordBatch>, String>;
 
+    /// Records that the rows of a partition have been passed on: it never runs again in this job, even if its worker is lost.
+    fn delivered(&self, job: &JobId, partition: usize);
+
+    /// Wakes the workers that wait for work: a lost worker's tasks are ready again.
+    fn announce(&self);
+
     /// Whether a worker has reported to be idle for longer than `length`.
     fn has_been_idle_for(&self, worker: &str, length: Duration) -> bool;
 
@@ -61,11 +67,20 @@ impl TaskRunner for Inner {
         self.fetcher.fetch(location).await
     }
 
+    fn delivered(&self, job: &JobId, partition: usize) {
+        self.delivered.add(job, partition);
+    }
+
+    fn announce(&self) {
+        self.work.notify_waiters();
+    }
+
     fn has_been_idle_for(&self, worker: &str, length: Duration) -> bool {
         self.idle.has_been_for(worker, length)
     }
 
     fn cancel(&self, job: JobId) {
+        self.delivered.forget(&job);
         let scheduler = self.scheduler.clone();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {

@@ -182,11 +182,14 @@ impl TaskBatch {
                 JobStatus::Failed(error) => return Err(Setback::Failed(error.clone())),
             };
             let fetchable = self.fetchable(now, available, &of_tasks);
-            if self.fetch(fetchable, &mut of_tasks).await? {
+            if self.fetch(&submitted.job, fetchable, &mut of_tasks).await? {
                 last_progress = Instant::now();
             }
             if now.iter().all(|task| !self.missing.contains(task)) {
                 return Ok(());
+            }
+            if self.missing_of(now).any(|(index, _)| status.waits_again(index)) {
+                self.runner.announce();
             }
             let has_more = !self.fetchable(now, available, &of_tasks).is_empty();
             match status {
@@ -195,9 +198,9 @@ impl TaskBatch {
                     let lost = || Setback::Lost("a worker was lost with its results".into());
                     return Err(of_tasks.store.map_or_else(lost, Setback::Store));
                 }
-                JobStatus::Running { starts, .. } if starts > MOST_STARTS => {
+                JobStatus::Running { starts, .. } if self.most_starts(now, &starts) > MOST_STARTS => {
                     return Err(Setback::Lost(format!(
-                        "workers were lost with the same task {starts} times"
+                        "workers were lost with the same task more than {MOST_STARTS} times"
                     )));
                 }
                 JobStatus::Running { running, .. }
@@ -213,6 +216,17 @@ impl TaskBatch {
         }
     }
 
+    /// How often the missing task that was started most often was started. A lost worker's finished tasks start again too, but
+    /// do not run.
+    fn most_starts(&self, now: &[usize], starts: &HashMap<usize, usize>) -> usize {
+        self.missing_of(now).filter_map(|(index, _)| starts.get(&index)).copied().max().unwrap_or_default()
+    }
+
+    /// The missing tasks of a submission, with the partition of each.
+    fn missing_of<'a>(&'a self, now: &'a [usize]) -> impl Iterator<Item = (usize, &'a usize)> {
+        now.iter().enumerate().filter(|(_, task)| self.missing.contains(task))
+    }
+
     /// Whether all missing tasks are with workers that report that they have nothing to do.
     fn is_forgotten(
         &self,
@@ -221,8 +235,8 @@ impl TaskBatch {
         running: &HashMap<usize, String>,
     ) -> bool {
         let is_idle = |worker: &String| self.runner.has_been_idle_for(worker, self.policy.forgotten_after);
-        let mut missing = now.iter().enumerate().filter(|(_, task)| self.missing.contains(task));
-        missing.all(|(index, _)| available.contains_key(&index) || running.get(&index).is_some_and(is_idle))
+        self.missing_of(now)
+            .all(|(index, _)| available.contains_key(&index) || running.get(&index).is_some_and(is_idle))
     }
 
     /// Results that are available and not sent yet, except those whose worker failed to deliver them too often.
@@ -246,29 +260,33 @@ impl TaskBatch {
     /// Fetches results and sends their rows. Returns whether at least one result was fetched.
     async fn fetch(
         &mut self,
+        job: &JobId,
         fetchable: Vec<(usize, ResultLocation)>,
         of_tasks: &mut TaskFailures,
     ) -> std::result::Result<bool, Setback> {
         let runner = Arc::clone(&self.runner);
-        let fetch = async |task: usize, location: ResultLocation| {
-            (task, runner.fetch(&location).await, location.executor)
-        };
+        let fetch =
+            async |task: usize, location: ResultLocation| (task, runner.fetch(&location).await, location);
         let fetches: Vec<_> = fetchable.into_iter().map(|(task, location)| fetch(task, location)).collect();
         let mut fetches = stream::iter(fetches).buffer_unordered(CONCURRENT_FETCHES);
         let mut has_any = false;
-        while let Some((task, fetched, worker)) = fetches.next().await {
+        while let Some((task, fetched, location)) = fetches.next().await {
             match fetched {
                 Ok(batches) => {
                     has_any = true;
                     let fault = self.tasks.storage_fault(&batches);
                     if let Some(fault) = fault.map_err(|error| Setback::Over(Some(error)))? {
-                        of_tasks.fetches.insert((task, worker), FETCH_ATTEMPTS);
+                        of_tasks.fetches.insert((task, location.executor), FETCH_ATTEMPTS);
                         of_tasks.store = Some(fault);
-                    } else if !self.send_rows(task, batches).await {
+                        continue;
+                    }
+                    if !self.send_rows(task, batches).await {
                         return Err(Setback::Over(None));
                     }
+                    self.runner.delivered(job, location.partition.partition_id);
                 }
                 Err(error) => {
+                    let worker = location.executor;
                     tracing::debug!(task, worker, error, "a result could not be fetched");
                     *of_tasks.fetches.entry((task, worker)).or_default() += 1;
                 }

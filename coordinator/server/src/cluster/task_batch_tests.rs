@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, AsArray, StringArray};
 use async_trait::async_trait;
@@ -44,6 +45,8 @@ enum Fate {
     Restarts,
     /// The worker that has the tasks reports to be idle.
     Forgets,
+    /// The worker of these tasks was lost; its tasks, and only these, were started often.
+    IsBereft(Vec<usize>),
 }
 
 struct Job {
@@ -59,11 +62,20 @@ struct FakeCluster {
     fate: FateOf,
     jobs: Mutex<Vec<Job>>,
     cancelled: Mutex<Vec<usize>>,
+    /// Tasks whose rows were passed on.
+    delivered: Mutex<Vec<usize>>,
+    announcements: AtomicUsize,
 }
 
 impl FakeCluster {
     fn new(fate: impl Fn(usize, &[usize]) -> Fate + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { fate: Box::new(fate), jobs: Mutex::default(), cancelled: Mutex::default() })
+        Arc::new(Self {
+            fate: Box::new(fate),
+            jobs: Mutex::default(),
+            cancelled: Mutex::default(),
+            delivered: Mutex::default(),
+            announcements: AtomicUsize::default(),
+        })
     }
 
     /// The tasks of each submission.
@@ -116,27 +128,31 @@ impl TaskRunner for FakeCluster {
             let partitions = tasks.iter().enumerate().filter(|(_, task)| is_there(task));
             partitions.map(|(partition, _)| (partition, location(job, partition))).collect()
         };
-        let running =
-            |worker: &str| (0..tasks.len()).map(|partition| (partition, worker.to_owned())).collect();
+        let last = tasks.len() - 1;
+        let running = |results, worker: &str, starts: &dyn Fn(usize) -> usize| JobStatus::Running {
+            results,
+            starts: (0..=last).map(|partition| (partition, starts(partition))).collect(),
+            running: (0..=last).map(|partition| (partition, worker.to_owned())).collect(),
+        };
         match fate {
             Fate::Succeeds | Fate::Withholds(_) | Fate::FailsAtStore(_) => {
                 JobStatus::Done(located(&|_| true))
             }
             Fate::Loses(lost) => JobStatus::Done(located(&|task| !lost.contains(task))),
             Fate::Fails => JobStatus::Failed("a task failed".into()),
-            Fate::Hangs(done) => JobStatus::Running {
-                results: located(&|task| done.contains(task)),
-                starts: 1,
-                running: running("busy"),
-            },
-            Fate::Restarts => JobStatus::Running {
-                results: HashMap::new(),
-                starts: MOST_STARTS + 1,
-                running: running("busy"),
-            },
-            Fate::Forgets => {
-                JobStatus::Running { results: HashMap::new(), starts: 1, running: running(IDLE_WORKER) }
+            Fate::Hangs(done) => running(located(&|task| done.contains(task)), "busy", &|_| 1),
+            Fate::Restarts => running(HashMap::new(), "busy", &|_| MOST_STARTS + 1),
+            Fate::Forgets => running(HashMap::new(), IDLE_WORKER, &|_| 1),
+            // At first all but the last task are done. Then their worker is lost, and all are ready again.
+            Fate::IsBereft(lost) if self.delivered.lock().unwrap().len() < lost.len() => {
+                running(located(&|task| lost.contains(task)), "busy", &|_| 1)
             }
+            Fate::IsBereft(_) if self.announcements.load(Ordering::Relaxed) == 0 => JobStatus::Running {
+                results: HashMap::new(),
+                starts: (0..=last).map(|place| (place, MOST_STARTS + usize::from(place != last))).collect(),
+                running: HashMap::new(),
+            },
+            Fate::IsBereft(lost) => JobStatus::Done(located(&|task| !lost.contains(task))),
         }
     }
 
@@ -151,6 +167,15 @@ impl TaskRunner for FakeCluster {
             }
             _ => Ok(vec![rows(task, None)]),
         }
+    }
+
+    fn delivered(&self, job: &JobId, partition: usize) {
+        let jobs = self.jobs.lock().unwrap();
+        self.delivered.lock().unwrap().push(jobs[job.as_str().parse::<usize>().unwrap()].tasks[partition]);
+    }
+
+    fn announce(&self) {
+        self.announcements.fetch_add(1, Ordering::Relaxed);
     }
 
     fn has_been_idle_for(&self, worker: &str, _: Duration) -> bool {
@@ -281,6 +306,19 @@ async fn lost_and_forgotten_tasks_are_submitted_again_without_waiting_for_the_de
         assert_eq!(run(&cluster, policy(), 2).await, all(2), "{:?}", fate());
         assert_eq!(cluster.submissions(), [[0, 1], [0, 1]], "{:?}", fate());
     }
+}
+
+#[tokio::test]
+async fn a_lost_worker_takes_no_delivered_task_with_it() {
+    let cluster = FakeCluster::new(|_, _| Fate::IsBereft(vec![0, 1]));
+    assert_eq!(run(&cluster, policy(), 3).await, all(3));
+    // Only what is missing counts: one submission, in which the delivered tasks have been planned again very often.
+    assert_eq!(cluster.submissions(), [[0, 1, 2]]);
+    let mut delivered = cluster.delivered.lock().unwrap().clone();
+    delivered.sort_unstable();
+    assert_eq!(delivered, [0, 1, 2]);
+    // The task that is ready again is announced to waiting workers.
+    assert!(cluster.announcements.load(Ordering::Relaxed) > 0);
 }
 
 #[tokio::test]
