@@ -45,6 +45,7 @@ fn texts(column: &str) -> Vec<Option<&'static str>> {
         "RemoteUrl" => vec!["https://loot.blob.core.windows.net/c", "example.org"],
         "DnsQuery" | "Name" | "RequestURL" => vec!["a1.x.example.com", "b2.example.co.uk", "printer.local"],
         "DnsQueryTypeName" | "QueryType" => vec!["TXT", "A", "MX"],
+        "DeviceCustomNumber3Label" => vec!["Elapsed time in seconds", "Count"],
         "EventResultDetails" | "Result" => vec!["NXDOMAIN", "NOERROR"],
         "ActionType" => vec!["DnsConnectionInspected", "DnsQueryResponse", "FileDeleted"],
         "AdditionalFields" => vec![
