@@ -9,6 +9,7 @@ mod codec;
 mod combine_stage;
 mod combine_task;
 mod level;
+mod level_plan;
 mod local;
 mod manifest;
 mod memory;
@@ -21,9 +22,12 @@ mod plan;
 mod rollup_task;
 mod row_pass;
 mod same_rows;
+mod shards;
 mod shared;
+mod spans;
 mod stage;
 mod state;
+mod state_inventory;
 mod state_key;
 #[cfg(test)]
 mod state_mutations;
@@ -42,17 +46,21 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 pub use codec::StageCodec;
 pub use combine_stage::{CombineStage, CombinedFiles, CombinedPart, LevelFile, PartOutcome};
 pub use level::{LEVELS, Level, LevelPart, level_key};
+pub use level_plan::{Combiner, FAN_IN, LevelPlan, build_levels, depth, remove_levels};
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub use merge_rows::MergeRows;
 pub use own_detections::collect;
 pub use plan::stage_in;
 pub use same_rows::SameRows;
+pub use shards::shards;
+pub use spans::{DateState, SPANS, Span, spans_of};
 pub use stage::{
     MergeFault, MergeStage, NamesByFile, NamesStage, RollupStage, RollupUnit, Stage, StateFault, StateRead,
     TableRef, UnitFault, UnitOutcome, decode_names, decode_outcomes, decode_parts,
 };
 pub use state::{Committed, Lookup, StateStore};
+pub use state_inventory::{StateInventory, StatePart};
 pub use state_key::{hash_of, state_version, unit_key};
 pub use state_table::merged_state;
 pub use stored_rows::{EarlierResult, StoredResult};

@@ -9,14 +9,15 @@ use chrono::NaiveDate;
 use futures::{StreamExt, stream};
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
-use hindcast_engine::{Level, LevelFile, Manifest, StateFault, Weights, level_key};
+use hindcast_engine::{
+    Combiner, DateState, FAN_IN, Level, LevelFile, LevelPlan, Manifest, SPANS, Span, StateFault, Weights,
+    build_levels, depth, level_key, remove_levels, spans_of,
+};
 use hindcast_functions::BUCKETS;
 use hindcast_lake::StateFile;
 
-use super::level_plan::{FAN_IN, LevelPlan, build, depth, remove};
 use super::plan::ScanPlan;
 use super::run::RunOptions;
-use super::spans::{DateState, SPANS, Span, spans_of};
 use super::unit_record::UnitRecord;
 use super::units::is_past;
 
@@ -192,6 +193,8 @@ impl Levels {
             all.extend(found.into_iter().filter(|(_, level)| level.is_none()).map(|(part, _)| part));
             place += 1;
         }
+        let RunOptions { engine, state, config, job, .. } = *options;
+        let combiner = Combiner { engine, state, config, job };
         for days in SPANS.into_iter().rev() {
             let mut plans = Vec::new();
             let (of_length, longer): (Vec<_>, Vec<_>) =
@@ -204,10 +207,10 @@ impl Levels {
             for plan in &mut plans {
                 runs.extend(plan.runs()?);
             }
-            let made = build(runs, options).await;
+            let made = build_levels(runs, combiner).await;
             plans.iter_mut().for_each(|plan| plan.use_runs(&made));
-            let levels = build(plans, options).await;
-            remove(made, options).await;
+            let levels = build_levels(plans, combiner).await;
+            remove_levels(made, combiner).await;
             for one in of_length.iter().filter(|one| wanted.contains(&one.key)) {
                 self.used.extend(levels.get(&one.key).map(|level| one.used(level.clone())));
             }

@@ -21,7 +21,6 @@ pub mod geoip;
 mod geolocation;
 mod investigation;
 pub mod lake_access;
-mod level_plan;
 mod levels;
 mod listed_units;
 mod look_back;
@@ -40,12 +39,9 @@ mod row_filter;
 mod run;
 mod score;
 mod scoring;
-mod shards;
 mod sources;
-mod spans;
 mod spilled;
 mod state_files;
-mod state_inventory;
 mod table;
 #[cfg(test)]
 #[path = "../../risk/src/test_finding.rs"]
@@ -71,6 +67,5 @@ pub use row_filter::{RowFilter, ValueRows};
 pub use run::{Progress, RunOptions, ScanResult, run_plan};
 pub use score::SuiteScore;
 pub use state_files::RollupFiles;
-pub use state_inventory::{StateInventory, StatePart};
 pub use table::ResultTable;
 pub use units::{UnitOutline, units_of};

@@ -12,7 +12,7 @@ use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, SideTable};
 use hindcast_engine::{
     LEVELS, MergeFault, MergeRows, MergeStage, NamesByFile, NamesStage, Stage, StateFault, Weights,
-    decode_names,
+    decode_names, shards,
 };
 use hindcast_lake::StateFile;
 use hindcast_observability::Origin;
@@ -23,7 +23,6 @@ use super::levels::Levels;
 use super::plan::ScanPlan;
 use super::results::GroupResult;
 use super::run::{Progress, RunOptions};
-use super::shards::shards;
 use super::spilled::{AnalysisRows, RowCollector};
 use super::state_files::{StateFiles, read_by, reads_of};
 use super::unit_record::UnitRecord;

@@ -4,9 +4,8 @@ use clap::Args;
 use hindcast_base::Result;
 use hindcast_base::format::format_bytes;
 use hindcast_base::time::format_micros;
-use hindcast_engine::StateStore;
+use hindcast_engine::{StateInventory, StateStore};
 use hindcast_lake::Location;
-use hindcast_scan::StateInventory;
 
 use super::Outcome;
 use super::arguments::default_state;

@@ -1,11 +1,11 @@
 //! Divides the buckets into the shards of a merge, which weigh about the same.
 
-use hindcast_engine::{PART_BUCKETS, Weights};
+use super::weights::{PART_BUCKETS, Weights};
 use hindcast_functions::BUCKETS;
 
 /// All buckets, in at most `count` ranges of nearly equal weight. A bucket that weighs more than a range is a range of its own, with
 /// few others. Without weights, the ranges have nearly equal length.
-pub(super) fn shards(count: usize, weights: &Weights) -> Vec<(u16, u16)> {
+pub fn shards(count: usize, weights: &Weights) -> Vec<(u16, u16)> {
     let count = count.clamp(1, usize::from(BUCKETS)) as u128;
     // What is not known weighs a little, so that ranges without known weight are divided too.
     let known: u64 = weights.of_parts().iter().sum();

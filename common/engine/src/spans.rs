@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::manifest::Manifest;
 use chrono::{Datelike, Days, NaiveDate};
 use hindcast_base::time::Window;
-use hindcast_engine::Manifest;
 use hindcast_lake::StateFile;
 
 /// Days of spans, the longest first.
-pub(super) const SPANS: [u32; 3] = [28, 7, 1];
+pub const SPANS: [u32; 3] = [28, 7, 1];
 /// State files of a date from which on they are combined although the date is a span of its own.
 const LEAST_FILES_OF_DATE: usize = 8;
 /// State files of several dates from which on they are combined.
@@ -19,18 +19,20 @@ const LEAST_FILES_OF_NEWEST: usize = 33;
 
 /// The state of a rollup for one date.
 #[derive(Debug, Default)]
-pub(super) struct DateState {
+pub struct DateState {
     /// Manifests with rows.
-    pub(super) manifests: Vec<Manifest>,
+    pub manifests: Vec<Manifest>,
     /// Whether the window cuts the date, so that its state serves no other window.
-    pub(super) is_clipped: bool,
+    pub is_clipped: bool,
 }
 
 /// Dates whose state is combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Span {
-    pub(super) first: NaiveDate,
-    pub(super) days: u32,
+pub struct Span {
+    /// The first.
+    pub first: NaiveDate,
+    /// Their number.
+    pub days: u32,
 }
 
 impl Span {
@@ -42,32 +44,29 @@ impl Span {
     }
 
     /// Its last date.
-    pub(super) fn last(&self) -> NaiveDate {
+    pub fn last(&self) -> NaiveDate {
         self.first.checked_add_days(Days::new(u64::from(self.days) - 1)).unwrap_or(self.first)
     }
 
     /// The spans of the next shorter length in it.
-    pub(super) fn parts(&self) -> Vec<Span> {
+    pub fn parts(&self) -> Vec<Span> {
         let Some(days) = SPANS.into_iter().find(|days| *days < self.days) else { return Vec::new() };
         let start = |place| self.first.checked_add_days(Days::new(u64::from(place * days)));
         (0..self.days / days).filter_map(start).map(|first| Span { first, days }).collect()
     }
 
     /// The dates of `dates` in it.
-    pub(super) fn of<'d>(
-        &self,
-        dates: &'d BTreeMap<NaiveDate, DateState>,
-    ) -> impl Iterator<Item = &'d DateState> {
+    pub fn of<'d>(&self, dates: &'d BTreeMap<NaiveDate, DateState>) -> impl Iterator<Item = &'d DateState> {
         dates.range(self.first..=self.last()).map(|(_, state)| state)
     }
 
     /// The state files of its dates.
-    pub(super) fn files(&self, dates: &BTreeMap<NaiveDate, DateState>) -> Vec<StateFile> {
+    pub fn files(&self, dates: &BTreeMap<NaiveDate, DateState>) -> Vec<StateFile> {
         self.of(dates).flat_map(|state| &state.manifests).filter_map(Manifest::file).collect()
     }
 
     /// Whether its files are worth combining.
-    pub(super) fn is_worthwhile(&self, dates: &BTreeMap<NaiveDate, DateState>) -> bool {
+    pub fn is_worthwhile(&self, dates: &BTreeMap<NaiveDate, DateState>) -> bool {
         self.file_count(dates) >= if self.days == 1 { LEAST_FILES_OF_DATE } else { LEAST_FILES }
     }
 
@@ -83,7 +82,7 @@ impl Span {
 
 /// The spans of `window` whose state is combined, none with a date in common. A date is closed, and so combined, if a later one has
 /// state: the newest may still grow, and is combined only if it has very many files.
-pub(super) fn spans_of(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) -> Vec<Span> {
+pub fn spans_of(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) -> Vec<Span> {
     let Some((newest, _)) = dates.last_key_value() else { return Vec::new() };
     let mut spans: Vec<Span> = Vec::new();
     for date in dates.keys() {
@@ -107,10 +106,10 @@ pub(super) fn spans_of(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) 
 
 #[cfg(test)]
 mod tests {
-    use hindcast_base::time::{MICROS_PER_DAY, date_start_us};
-    use hindcast_engine::{StateData, StoredWeights, UnitStats};
-
+    use super::super::manifest::{StateData, UnitStats};
+    use super::super::weights::StoredWeights;
     use super::*;
+    use hindcast_base::time::{MICROS_PER_DAY, date_start_us};
 
     fn date(text: &str) -> NaiveDate {
         text.parse().unwrap()

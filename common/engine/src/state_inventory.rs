@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::level::LEVELS;
+use super::state::StateStore;
 use hindcast_base::{Error, Result};
-use hindcast_engine::{LEVELS, StateStore};
 use hindcast_lake::Location;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};

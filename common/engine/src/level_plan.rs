@@ -8,28 +8,45 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::Result;
 use hindcast_base::retry::with_retries;
-use hindcast_engine::{
-    CombineStage, CombinedFiles, CombinedPart, Level, LevelFile, LevelPart, Weights, decode_parts, hash_of,
-};
+use hindcast_detections::config::Config;
 use hindcast_functions::BUCKETS;
 use hindcast_observability::Origin;
 use object_store::ObjectStoreExt;
 
-use super::run::RunOptions;
+use super::Engine;
+use super::combine_stage::{CombineStage, CombinedFiles, CombinedPart, LevelFile};
+use super::level::{Level, LevelPart};
 use super::shards::shards;
+use super::stage::decode_parts;
+use super::state::StateStore;
+use super::state_key::hash_of;
+use super::weights::Weights;
 
 /// Bytes of state files that make one file.
 const PART_BYTES: u64 = 16 << 20;
 /// State files that the levels of one stage combine: each of its tasks is sent their names.
 const STAGE_FILES: usize = 10_000;
 /// Files with rows of a bucket from which on runs are made of them; a run has as many files.
-pub(super) const FAN_IN: usize = 32;
+pub const FAN_IN: usize = 32;
 /// Objects that are removed at once.
 const CONCURRENT_REMOVALS: usize = 32;
 
+/// What levels are made with.
+#[derive(Clone, Copy)]
+pub struct Combiner<'a> {
+    /// The engine.
+    pub engine: &'a dyn Engine,
+    /// Where state is stored.
+    pub state: &'a StateStore,
+    /// Parameters.
+    pub config: &'a Config,
+    /// Id of the coordinator's job; empty for a scan in this process.
+    pub job: &'a str,
+}
+
 /// A level that is made.
 #[derive(Debug)]
-pub(super) struct LevelPlan {
+pub struct LevelPlan {
     key: String,
     rollup: String,
     files: Vec<LevelFile>,
@@ -40,7 +57,7 @@ pub(super) struct LevelPlan {
 }
 
 /// How many files have rows of a bucket.
-pub(super) fn depth(files: &[LevelFile]) -> usize {
+pub fn depth(files: &[LevelFile]) -> usize {
     let buckets = files.iter().map(|file| usize::from(file.buckets.1.saturating_sub(file.buckets.0)));
     buckets.sum::<usize>().div_ceil(usize::from(BUCKETS))
 }
@@ -51,7 +68,7 @@ fn bytes_of(files: &[LevelFile]) -> u64 {
 
 impl LevelPlan {
     /// A level of `files`, in parts of equal weight.
-    pub(super) fn of(key: String, rollup: &str, files: Vec<LevelFile>, weights: &Weights) -> Self {
+    pub fn of(key: String, rollup: &str, files: Vec<LevelFile>, weights: &Weights) -> Self {
         let count = usize::try_from(bytes_of(&files).div_ceil(PART_BYTES)).unwrap_or(usize::MAX);
         let tasks = shards(count, weights).into_iter().map(|buckets| (buckets, 1)).collect();
         Self { key, rollup: rollup.to_owned(), files, tasks, runs: Vec::new() }
@@ -61,7 +78,7 @@ impl LevelPlan {
     ///
     /// # Errors
     /// If their names can't be hashed.
-    pub(super) fn runs(&mut self) -> Result<Vec<LevelPlan>> {
+    pub fn runs(&mut self) -> Result<Vec<LevelPlan>> {
         if depth(&self.files) <= FAN_IN {
             return Ok(Vec::new());
         }
@@ -82,7 +99,7 @@ impl LevelPlan {
     }
 
     /// Reads runs instead of the files of which they are made. Without all of them, there is nothing to be done.
-    pub(super) fn use_runs(&mut self, made: &BTreeMap<String, Level>) {
+    pub fn use_runs(&mut self, made: &BTreeMap<String, Level>) {
         if self.runs.is_empty() {
             return;
         }
@@ -100,7 +117,7 @@ impl LevelPlan {
 }
 
 /// Makes levels, and commits those of which every part is stored: these are returned, by key.
-pub(super) async fn build(plans: Vec<LevelPlan>, options: &RunOptions<'_>) -> BTreeMap<String, Level> {
+pub async fn build_levels(plans: Vec<LevelPlan>, combiner: Combiner<'_>) -> BTreeMap<String, Level> {
     let mut made = BTreeMap::new();
     let mut plans = plans.into_iter().filter(|plan| !plan.tasks.is_empty()).peekable();
     while plans.peek().is_some() {
@@ -109,9 +126,9 @@ pub(super) async fn build(plans: Vec<LevelPlan>, options: &RunOptions<'_>) -> BT
             files += plan.files.len().max(1);
             of_stage.push(plan);
         }
-        for level in built(of_stage, options).await {
+        for level in built(of_stage, combiner).await {
             let key = level.key.clone();
-            match with_retries(|| options.state.commit_level(level.clone())).await {
+            match with_retries(|| combiner.state.commit_level(level.clone())).await {
                 Ok(level) => drop(made.insert(key, level)),
                 Err(error) => tracing::warn!(%error, key, "a level can't be stored"),
             }
@@ -121,7 +138,7 @@ pub(super) async fn build(plans: Vec<LevelPlan>, options: &RunOptions<'_>) -> BT
 }
 
 /// The levels of one stage of which every part is stored.
-async fn built(plans: Vec<LevelPlan>, options: &RunOptions<'_>) -> Vec<Level> {
+async fn built(plans: Vec<LevelPlan>, combiner: Combiner<'_>) -> Vec<Level> {
     let (mut keys, mut levels, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for (level, LevelPlan { key, rollup, files, tasks, .. }) in plans.into_iter().enumerate() {
         keys.push((key.clone(), tasks.len()));
@@ -129,13 +146,13 @@ async fn built(plans: Vec<LevelPlan>, options: &RunOptions<'_>) -> Vec<Level> {
         levels.push(CombinedFiles { key, rollup, files });
     }
     let stage = CombineStage {
-        config: options.config.for_tasks(),
-        state_url: options.state.location().url().to_owned(),
+        config: combiner.config.for_tasks(),
+        state_url: combiner.state.location().url().to_owned(),
         levels,
         parts,
-        origin: Origin::here(options.job),
+        origin: Origin::here(combiner.job),
     };
-    let mut outcomes = stored_parts(stage, options).await.unwrap_or_else(|error| {
+    let mut outcomes = stored_parts(stage, combiner).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "state is not combined");
         BTreeMap::new()
     });
@@ -149,10 +166,10 @@ async fn built(plans: Vec<LevelPlan>, options: &RunOptions<'_>) -> Vec<Level> {
 /// The parts that each task of a stage stored, by level.
 async fn stored_parts(
     stage: CombineStage,
-    options: &RunOptions<'_>,
+    combiner: Combiner<'_>,
 ) -> Result<BTreeMap<usize, Vec<Vec<LevelPart>>>> {
     let mut made: BTreeMap<usize, Vec<Vec<LevelPart>>> = BTreeMap::new();
-    let mut batches = options.engine.run(stage.into()).await?;
+    let mut batches = combiner.engine.run(stage.into()).await?;
     while let Some(batch) = batches.try_next().await? {
         for outcome in decode_parts(&batch)? {
             match outcome.result {
@@ -175,14 +192,15 @@ fn level_of(key: String, mut parts: Vec<LevelPart>) -> Level {
 }
 
 /// Removes runs.
-pub(super) async fn remove(runs: BTreeMap<String, Level>, options: &RunOptions<'_>) {
+pub async fn remove_levels(runs: BTreeMap<String, Level>, combiner: Combiner<'_>) {
     for (key, run) in runs {
-        if let Err(error) = options.state.forget(&key).await {
+        if let Err(error) = combiner.state.forget(&key).await {
             tracing::debug!(%error, key, "a run is not removed");
         }
-        let paths: Vec<_> = run.files().map(|file| options.state.location().child(&file.file.path)).collect();
+        let paths: Vec<_> =
+            run.files().map(|file| combiner.state.location().child(&file.file.path)).collect();
         let removals: Vec<_> =
-            paths.iter().map(|path| options.state.location().store().delete(path)).collect();
+            paths.iter().map(|path| combiner.state.location().store().delete(path)).collect();
         let mut removals = stream::iter(removals).buffer_unordered(CONCURRENT_REMOVALS);
         while let Some(removed) = removals.next().await {
             if let Err(error) = removed {
@@ -252,8 +270,8 @@ mod tests {
         assert!(broken.tasks.is_empty());
     }
 
-    fn data() -> hindcast_engine::StateData {
-        let weights = hindcast_engine::StoredWeights::default();
-        hindcast_engine::StateData { content: "00ff".into(), bytes: 9, tail_bytes: 4, weights }
+    fn data() -> super::super::manifest::StateData {
+        let weights = super::super::weights::StoredWeights::default();
+        super::super::manifest::StateData { content: "00ff".into(), bytes: 9, tail_bytes: 4, weights }
     }
 }
