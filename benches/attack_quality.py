@@ -43,9 +43,9 @@ RECORDINGS = [
     Recording("Empire agent, 50 minutes", ["attacks/c2/empire_conn.log"],
               [Attack("channel to 198.51.100.12", ["10.0.9.12", "198.51.100.12"], BEACON)]),
     Recording("DNS tunnel: iodine, MX", ["attacks/dns/AndIodine-MX/dns.log.gz", "attacks/dns/AndIodine-MX/conn.log"],
-              [Attack("tunnel below ggy666.tk", ["172.16.1.15"], ["dns_tunneling", "dns_tunnel_names"])]),
+              [Attack("tunnel below ggy666.tk", ["172.16.1.15"], ["dns_tunneling", "dns_tunnels"])]),
     Recording("DNS tunnel: dns2tcp, KEY", ["attacks/dns/dns2tcp-key/dns.log.gz", "attacks/dns/dns2tcp-key/conn.log"],
-              [Attack("tunnel below ggy666.tk", ["172.16.1.15"], ["dns_tunneling", "dns_tunnel_names"])]),
+              [Attack("tunnel below ggy666.tk", ["172.16.1.15"], ["dns_tunneling", "dns_tunnels"])]),
     Recording("DNS, ordinary", ["attacks/dns/normal/dns.log.gz", "attacks/dns/normal/conn.log.gz"]),
     Recording("DNS tunnel by its volume alone", ["attacks/minimal/dns.log"],
               [Attack("one connection of 1.9 MB to port 53", [], ["dns_tunneling"])]),
@@ -71,7 +71,7 @@ RECORDINGS = [
     Recording("Empire (Sysmon)", ["otrf/empire_dllinjection_LoadLibrary_CreateRemoteThread.zip"],
               [Attack("powershell.exe to 10.10.10.5", ["10.10.10.5"], BEACON)], table="CommonSecurityLog", external=["10.10.10.5/32"]),
     Recording("mailbox takeover", ["sentinel-training-lab/office_activity.csv"],
-              [Attack("New-InboxRule", ["adelev"]), Attack("sign-ins from several places", ["adelev"])], table="OfficeActivity"),
+              [Attack("New-InboxRule", ["adelev"], ["mailbox_rules", "rare_combinations"]), Attack("sign-ins from several places", ["adelev"])], table="OfficeActivity"),
 ]
 
 

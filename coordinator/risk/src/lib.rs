@@ -48,6 +48,15 @@ pub struct Assessor<'a> {
     assets: Vec<(&'a Watchlist, WatchlistIndex)>,
 }
 
+/// The group of a finding, within which repetition counts less: its analysis, and one group for all low findings. Every day at work has
+/// low findings of several analyses, which are no independent signs of an attack.
+fn group_of(finding: &Finding) -> &str {
+    match finding.severity {
+        Severity::Low => "low",
+        _ => &finding.analysis,
+    }
+}
+
 impl<'a> Assessor<'a> {
     /// An assessor with the parameters of `config`.
     pub fn new(config: &'a Config, prevalence: &'a Prevalence) -> Self {
@@ -103,7 +112,7 @@ impl<'a> Assessor<'a> {
     fn evidence(&self, findings: &[&Finding]) -> Vec<Evidence> {
         let evidence = |finding: &&Finding| Evidence {
             source: RiskSource::Finding(finding.id.clone()),
-            group: finding.analysis.clone(),
+            group: group_of(finding).to_owned(),
             amount: self.amount(finding),
         };
         findings.iter().map(evidence).collect()

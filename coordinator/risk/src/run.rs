@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::contribution::{Case, Contribution, RiskSource};
 use super::days::{DaySpan, days_of_finding};
 use super::formula::{Assessed, Evidence, Level, assess, damped_sum};
-use super::{Assessor, EntityRisk};
+use super::{Assessor, EntityRisk, group_of};
 use crate::correlate::Incident;
 
 /// The risk of a run.
@@ -161,6 +161,8 @@ pub fn run_risk(
 /// The evidence and the days of a finding.
 struct Weighed<'a> {
     analysis: &'a str,
+    /// Within it, repetition counts less.
+    group: &'a str,
     tactic: Option<Tactic>,
     amount: f64,
     /// The first and the last day.
@@ -170,7 +172,8 @@ struct Weighed<'a> {
 impl<'a> Weighed<'a> {
     fn of(finding: &'a Finding, assessor: &Assessor<'_>) -> Self {
         let days = days_of_finding(finding);
-        Self { analysis: &finding.analysis, tactic: finding.tactic(), amount: assessor.amount(finding), days }
+        let (analysis, group, tactic) = (&finding.analysis, group_of(finding), finding.tactic());
+        Self { analysis, group, tactic, amount: assessor.amount(finding), days }
     }
 }
 
@@ -224,7 +227,7 @@ impl Cases {
         let mut worst: Option<(f64, usize)> = None;
         for (case, pieces) in by_case {
             let mut amounts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-            pieces.iter().for_each(|piece| amounts.entry(piece.analysis).or_default().push(piece.amount));
+            pieces.iter().for_each(|piece| amounts.entry(piece.group).or_default().push(piece.amount));
             let mut total: f64 = amounts.into_values().map(|amounts| damped_sum(amounts, risk.repeat)).sum();
             if case < self.incidents {
                 let tactics: BTreeSet<Tactic> = pieces.iter().filter_map(|piece| piece.tactic).collect();

@@ -68,6 +68,8 @@ fn a_repeat_of_one_analysis_counts_half() {
     assert_eq!(parts(&risk), [part("finding 000", 47), part("finding 001", 24)]);
     // Of 500 low findings, the sum is at most twice that of one: 100 * (1 - 0.85^2) = 27.75.
     assert_eq!(assessed(&[(0, 0, 100, 1); 500]).score, 28);
+    // So it is if they are of several analyses.
+    assert_eq!(assessed(&[[(0, 0, 100, 1); 2], [(1, 0, 100, 1), (2, 0, 100, 1)]].concat()).score, 26);
 }
 
 #[test]
