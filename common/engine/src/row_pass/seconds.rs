@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn members_of_many_pieces_stay_with_their_groups() {
-        let count = 2 * PIECE_MEMBERS as u32 + 9;
+        let count = 2 * PIECE_MEMBERS as u32 + 10;
         let column: ArrayRef =
             Arc::new(Int64Array::from_iter_values((0..count).map(|row| i64::from(row / 3))));
         let rows: Vec<u32> = (0..count).collect();
