@@ -12,8 +12,7 @@ use super::additional;
 use super::columns::{Builder, Column, stored_type};
 use super::row_time::{Candidates, TIME_FIELDS, TimeReader, UTC_SUFFIX};
 use super::times::{Evidence, Times};
-use hindcast_records::format::Record;
-use hindcast_records::source::{TableRule, cluster_column, time_column};
+use hindcast_records::{format::Record, source::TableRule, source::cluster_column, source::time_column};
 
 /// Most columns of a table.
 const MAX_COLUMNS: usize = 4_000;
@@ -104,8 +103,7 @@ impl<'r> Rows<'r> {
         // Columns that a rule fills exist even if no record has them, so that analyses that need them run.
         let known_column = |name: &String| rows.spec.and_then(|spec| spec.column(name));
         let is_known = |name: &&String| known_column(name).is_some_and(|column| !column.is_optional);
-        let filled: Vec<&String> =
-            rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
+        let filled: Vec<_> = rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
         for column in filled {
             rows.column(column, false);
         }

@@ -1,8 +1,7 @@
 //! Task batches on a cluster whose failures a test chooses.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, atomic::AtomicUsize, atomic::Ordering};
 
 use arrow::array::{ArrayRef, AsArray, StringArray};
 use async_trait::async_trait;
