@@ -78,6 +78,8 @@ LEFT JOIN (
                 SELECT device_name, hour_index, destination, bytes_sent, call_bytes
                 FROM egress_destinations_past
             )
+            -- Rows without one say nothing about where data went.
+            WHERE destination IS NOT NULL
             GROUP BY device_name, hour_index, destination
         )
     )
