@@ -90,8 +90,7 @@ pub fn spans_of(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) -> Vec<
             continue;
         }
         let fits = |span: &Span| {
-            span.first == *date.max(&span.first)
-                && span.is_settled(dates, *newest)
+            span.is_settled(dates, *newest)
                 && window.covers_date(span.first)
                 && window.covers_date(span.last())
                 && spans.last().is_none_or(|last| last.last() < span.first)

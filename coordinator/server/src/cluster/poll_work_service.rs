@@ -137,8 +137,13 @@ impl SchedulerGrpc for PollWorkService {
         Err(unused())
     }
 
-    async fn executor_stopped(&self, _: Request<ExecutorStoppedParams>) -> Answer<ExecutorStoppedResult> {
-        Err(unused())
+    /// A worker leaves: its unfinished tasks go to other workers at once, and not after the worker timeout.
+    async fn executor_stopped(
+        &self,
+        request: Request<ExecutorStoppedParams>,
+    ) -> Answer<ExecutorStoppedResult> {
+        tracing::info!(worker = request.get_ref().executor_id, "a worker has left");
+        self.scheduler.executor_stopped(request).await
     }
 
     async fn cancel_job(&self, _: Request<CancelJobParams>) -> Answer<CancelJobResult> {
