@@ -13,7 +13,7 @@ use crate::storage_fault::{StorageFault, StorageFaultKind};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a caller can do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ErrorKind {
     /// The request, an argument, a configuration or the lake that they name is wrong. A retry fails in the same way.
     InvalidInput,

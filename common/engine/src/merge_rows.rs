@@ -89,8 +89,8 @@ impl MergeRows {
     /// The faults of shards. With any of them, the rows are not complete.
     ///
     /// # Errors
-    /// If a batch does not belong to this stage.
-    pub fn faults(&self, batches: &[RecordBatch]) -> Result<Vec<MergeFault>> {
+    /// If a batch does not belong to a merge stage.
+    pub fn faults(batches: &[RecordBatch]) -> Result<Vec<MergeFault>> {
         let mut faults = Vec::new();
         for batch in batches {
             let texts = batch.column_by_name(FAULT_COLUMN).and_then(|column| column.as_string_opt::<i32>());

@@ -23,10 +23,11 @@ use super::merge_rows::MergeRows;
 use super::own_detections::{stream_rows, within_time_limit};
 use super::stage::{MergeFault, MergeStage, StateFault, Task};
 use super::state_table::StateTable;
+use hindcast_base::ErrorKind;
 use hindcast_base::catch_panic::catch_panic;
-use hindcast_base::error::is_exhausted;
+use hindcast_base::error::{cause, is_exhausted};
 use hindcast_base::retry::with_retries;
-use hindcast_base::storage_fault::is_of_store;
+use hindcast_base::storage_fault::{is_of_store, storage_fault};
 use hindcast_detections::analyses::{
     Analysis, Inputs, Scope, SideTable, analysis, merged_columns, open_states, rollup, state_schema,
 };
@@ -62,28 +63,26 @@ pub(super) fn start(
         async move {
             let stage = &*stage;
             let guard = TaskGuard::start("merge");
-            let fault = match catch_panic(merge(stage, task.work, &schema, &sender, &context)).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => {
-                    let faults = find_unreadable(stage, task.work, &context, &error).await;
-                    let fault =
-                        MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
-                    Some(fault.ok_or(error)?)
+            let (error, panic) = match catch_panic(merge(stage, task.work, &schema, &sender, &context)).await
+            {
+                Ok(Ok(())) => {
+                    guard.end(true);
+                    return Ok(());
                 }
-                // It would panic on any machine, so it is not a failure of this worker.
-                Err(panic) => {
-                    let error = exec_datafusion_err!("merging panicked: {panic}");
-                    let faults = find_unreadable(stage, task.work, &context, &error).await;
-                    let fault =
-                        MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
-                    Some(fault.unwrap_or(MergeFault::Panicked(panic)))
-                }
+                Ok(Err(error)) => (error, None),
+                Err(panic) => (exec_datafusion_err!("merging panicked: {panic}"), Some(panic)),
             };
-            if let Some(fault) = fault {
-                // If the reader is gone, nobody needs the row.
-                let _ = sender.send(MergeRows::fault_row(&schema, &fault)).await;
-            }
-            guard.end(true);
+            let faults = find_unreadable(stage, task.work, &context, &error).await;
+            let known = MergeFault::State(faults).if_any().or_else(|| own_detection_fault(stage, &error));
+            let fault = match (known, panic) {
+                (Some(known), _) => known,
+                // It would panic on any machine, so it is not a failure of this worker.
+                (None, Some(panic)) => MergeFault::Panicked(panic),
+                (None, None) => other_fault(stage, error)?,
+            };
+            // If the reader is gone, nobody needs the row.
+            let _ = sender.send(MergeRows::fault_row(&schema, &fault)).await;
+            guard.end(false);
             Ok(())
         }
         .instrument(span),
@@ -96,6 +95,21 @@ fn own_detection_fault(stage: &MergeStage, error: &DataFusionError) -> Option<Me
     let [id] = stage.analyses.as_slice() else { return None };
     let own = stage.config.detections.by_id(id).filter(|analysis| analysis.about.is_own)?;
     (!is_of_store(error)).then(|| MergeFault::Detection(own.failure(None, error).to_string()))
+}
+
+/// The fault of an error that no state file and no user's detection causes. It is sent as a row, because errors of tasks reach the
+/// coordinator as texts without a kind.
+///
+/// # Errors
+/// `error` itself, if this worker may be at fault: another one may succeed.
+fn other_fault(stage: &MergeStage, error: DataFusionError) -> Result<MergeFault> {
+    match ErrorKind::of(&error) {
+        ErrorKind::Internal => Err(error),
+        kind => Ok(match storage_fault(&format!("the state at {}", stage.state_url), &error) {
+            Some(fault) if kind == ErrorKind::Unavailable => MergeFault::Storage(fault),
+            _ => MergeFault::Failed { kind, message: cause(&error) },
+        }),
+    }
 }
 
 /// Sends the rows of all analyses of a shard.

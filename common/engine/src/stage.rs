@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
 use super::merge_rows::MergeRows;
+use hindcast_base::ErrorKind;
 use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::error::InputFault;
 use hindcast_base::storage_fault::StorageFault;
@@ -197,7 +198,7 @@ pub struct StateFault {
     pub reason: String,
 }
 
-/// The reason why a shard has no result and a retry fails in the same way.
+/// The reason why a shard has no result. Only after a fault of the store may a retry succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MergeFault {
     /// These state files can't be read or merged.
@@ -206,6 +207,15 @@ pub enum MergeFault {
     Panicked(String),
     /// The SQL of a user's detection fails, with its file, line and error. Nothing else is at fault.
     Detection(String),
+    /// The store failed, but each state file alone can be read.
+    Storage(StorageFault),
+    /// Another error, for which the worker is not at fault.
+    Failed {
+        /// What a caller can do about it.
+        kind: ErrorKind,
+        /// Its text.
+        message: String,
+    },
 }
 
 impl MergeFault {

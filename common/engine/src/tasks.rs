@@ -9,9 +9,11 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::codec::EncodedStage;
+use super::merge_rows::MergeRows;
 use super::plan::StageExec;
-use super::stage::{Stage, UnitFault, UnitOutcome, encode_outcome};
-use hindcast_base::{Error, ErrorKind};
+use super::stage::{MergeFault, Stage, UnitFault, UnitOutcome, encode_outcome};
+use hindcast_base::Error;
+use hindcast_base::storage_fault::StorageFault;
 
 /// The tasks of a stage, ready to be distributed in batches.
 #[derive(Debug, Clone)]
@@ -68,24 +70,38 @@ impl StageTasks {
         Ok(Arc::new(plan.with_encoded(self.encoded.clone())))
     }
 
-    /// The result of a task that is given up because of `reason`, an error of `kind`: for a unit, an outcome that says so.
+    /// The fault of the store that a task reports in place of its rows: if it runs again, it may succeed.
     ///
     /// # Errors
-    /// For other tasks, an error of `kind`: their stages need all of them.
-    pub fn given_up(&self, task: usize, kind: ErrorKind, reason: &str) -> Result<RecordBatch> {
-        match self.header {
+    /// If a batch does not belong to the stage.
+    pub fn storage_fault(&self, batches: &[RecordBatch]) -> Result<Option<StorageFault>> {
+        let Stage::Merge(_) = self.header else { return Ok(None) };
+        let of_store = |fault| match fault {
+            MergeFault::Storage(fault) => Some(fault),
+            _ => None,
+        };
+        Ok(MergeRows::faults(batches)?.into_iter().find_map(of_store))
+    }
+
+    /// The result of a task that is given up because of `error`: for a unit, an outcome that says so.
+    ///
+    /// # Errors
+    /// For other tasks, an error of the same kind: their stages need all of them.
+    pub fn given_up(&self, task: usize, error: Error) -> Result<RecordBatch> {
+        let what = match self.header {
             Stage::Rollup(_) => {
-                let result = Err(UnitFault::Failed(reason.to_owned()));
-                encode_outcome(&self.schema, &UnitOutcome { unit: task, result })
+                let result = Err(UnitFault::Failed(error.to_string()));
+                return encode_outcome(&self.schema, &UnitOutcome { unit: task, result });
             }
-            Stage::Merge(_) => {
-                Err(Error::of_kind(kind, format!("shard {task} could not be merged: {reason}")).into())
-            }
-            Stage::Names(_) => {
-                let message = format!("the names in state could not be read by task {task}: {reason}");
-                Err(Error::of_kind(kind, message).into())
-            }
+            Stage::Merge(_) => format!("shard {task} could not be merged"),
+            Stage::Names(_) => format!("the names in state could not be read by task {task}"),
+        };
+        Err(match error {
+            // It names the state.
+            Error::Storage(_) => error,
+            _ => Error::of_kind(error.kind(), format!("{what}: {error}")),
         }
+        .into())
     }
 }
 
@@ -97,6 +113,8 @@ mod tests {
 
     use super::super::stage::{MergeStage, NamesStage, RollupStage, RollupUnit, StateRead, decode_outcomes};
     use super::*;
+    use hindcast_base::ErrorKind;
+    use hindcast_base::storage_fault::{StorageOperation, is_of_store};
     use hindcast_base::time::Window;
     use hindcast_detections::config::Config;
     use hindcast_observability::Origin;
@@ -170,16 +188,27 @@ mod tests {
 
     #[test]
     fn a_unit_that_is_given_up_has_an_outcome_and_a_shard_fails_its_stage() {
-        let outcome = StageTasks::of(&rollups())
-            .unwrap()
-            .given_up(1, ErrorKind::Unavailable, "its worker was lost")
-            .unwrap();
+        let lost = || Error::Unavailable("its worker was lost".into());
+        let outcome = StageTasks::of(&rollups()).unwrap().given_up(1, lost()).unwrap();
         let outcome = decode_outcomes(&outcome).unwrap().remove(0);
         assert_eq!((outcome.unit, outcome.result), (1, Err(UnitFault::Failed("its worker was lost".into()))));
-        let failed =
-            StageTasks::of(&merges()).unwrap().given_up(1, ErrorKind::Unavailable, "its worker was lost");
+        let failed = StageTasks::of(&merges()).unwrap().given_up(1, lost());
         let failed = Error::from(failed.unwrap_err());
         assert_eq!(failed.kind(), ErrorKind::Unavailable);
         assert!(failed.to_string().contains("shard 1 could not be merged"), "{failed}");
+    }
+
+    #[test]
+    fn a_shard_whose_store_failed_is_recognised_and_given_up_as_a_failure_of_the_store() {
+        let tasks = StageTasks::of(&merges()).unwrap();
+        let fault = StorageFault::temporary(StorageOperation::Reading, "the state at s3://a/b", "it is slow");
+        let row = |fault: &MergeFault| vec![MergeRows::fault_row(&tasks.schema(), fault).unwrap()];
+        let reported = tasks.storage_fault(&row(&MergeFault::Storage(fault.clone()))).unwrap();
+        assert_eq!(reported.as_ref(), Some(&fault));
+        let failed = MergeFault::Failed { kind: ErrorKind::InvalidInput, message: "wrong".into() };
+        assert_eq!(tasks.storage_fault(&row(&failed)).unwrap(), None);
+        let given_up = tasks.given_up(0, Error::Storage(fault)).unwrap_err();
+        assert!(is_of_store(&given_up));
+        assert_eq!(Error::from(given_up).kind(), ErrorKind::Unavailable);
     }
 }

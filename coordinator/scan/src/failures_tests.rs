@@ -74,7 +74,7 @@ impl Engine for Losing<'_> {
         match &stage {
             Stage::Merge(merge) if merge.analyses == [self.analysis] => {
                 let tasks = StageTasks::of(&stage)?;
-                let lost = tasks.given_up(0, ErrorKind::Unavailable, "its worker was lost");
+                let lost = tasks.given_up(0, Error::Unavailable("its worker was lost".into()));
                 Ok(Box::pin(RecordBatchStreamAdapter::new(tasks.schema(), stream::iter([lost]))))
             }
             _ => self.engine.run(stage).await,

@@ -273,10 +273,12 @@ impl<'a> Merger<'a> {
         let mut batches = self.options.engine.run(Stage::Merge(Arc::clone(stage))).await?;
         while let Some(batch) = batches.try_next().await? {
             let batches = [batch];
-            for fault in rows.faults(&batches)? {
+            for fault in MergeRows::faults(&batches)? {
                 match fault {
                     MergeFault::State(of_shard) => faults.extend(of_shard),
                     MergeFault::Detection(reason) => drop(failures.insert(reason)),
+                    MergeFault::Storage(fault) => return Err(Error::Storage(fault)),
+                    MergeFault::Failed { kind, message } => return Err(Error::of_kind(kind, message)),
                     MergeFault::Panicked(panic) => {
                         let ids = group.names();
                         return Err(Error::Internal(format!("merging the state of {ids} panicked: {panic}")));

@@ -10,7 +10,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{TryStreamExt, stream};
-use hindcast_base::ErrorKind;
+use hindcast_base::Error;
 use hindcast_base::storage_fault::StorageFault;
 use hindcast_base::time::Window;
 use hindcast_engine::{Stage, StageTasks, UnitOutcome, runtime};
@@ -37,7 +37,7 @@ impl Engine for Fragile {
                 plan.children()[0].execute(0, Arc::clone(&self.context))?.try_collect().await?;
             if texts[0].column(0).as_string::<i32>().value(0).contains("poison") {
                 self.losses.fetch_add(1, Ordering::Relaxed);
-                rows.push(tasks.given_up(task, ErrorKind::Unavailable, "its worker was lost")?);
+                rows.push(tasks.given_up(task, Error::Unavailable("its worker was lost".into()))?);
             } else {
                 rows.extend(
                     plan.execute(0, Arc::clone(&self.context))?.try_collect::<Vec<RecordBatch>>().await?,

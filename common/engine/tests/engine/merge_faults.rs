@@ -64,8 +64,7 @@ fn stage(lake: &SmallLake, files: &[&StateFile]) -> MergeStage {
 
 async fn faults(lake: &SmallLake, files: &[&StateFile]) -> Vec<MergeFault> {
     let stage = stage(lake, files);
-    let rows = MergeRows::of(&stage).expect("columns");
-    rows.faults(&lake.run(stage.into()).await).expect("faults")
+    MergeRows::faults(&lake.run(stage.into()).await).expect("faults")
 }
 
 #[tokio::test]

@@ -11,8 +11,9 @@ use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, stream};
-use hindcast_base::ErrorKind;
+use hindcast_base::Error;
 use hindcast_base::retry::RetryPolicy;
+use hindcast_base::storage_fault::StorageFault;
 use hindcast_engine::StageTasks;
 use hindcast_observability::{counters, gauge};
 use prometheus::{IntCounterVec, IntGauge};
@@ -62,6 +63,8 @@ enum Setback {
     Stalled(Duration),
     /// Workers were lost with their tasks or results.
     Lost(String),
+    /// The store failed while a task read it.
+    Store(StorageFault),
     /// Ballista reports that the job failed.
     Failed(String),
     /// The receiver of the results was dropped, or an error occurred that a retry can't fix.
@@ -74,18 +77,31 @@ impl Setback {
         match self {
             Setback::Stalled(limit) => ("stalled", format!("no task ended within {limit:?}")),
             Setback::Lost(what) => ("lost", what.clone()),
+            Setback::Store(fault) => ("storage", fault.to_string()),
             Setback::Failed(error) => ("failed", error.clone()),
             Setback::Over(_) => ("over", String::new()),
         }
     }
 
-    /// The kind of the error if there are no more attempts. Ballista reports failures of tasks as text, without a kind.
-    fn kind(&self) -> ErrorKind {
+    /// The error if there are no more attempts. Tasks report errors that a retry can't fix as rows; those that Ballista reports, as
+    /// text, are internal.
+    fn into_error(self) -> Error {
+        let (_, reason) = self.reason();
         match self {
-            Setback::Stalled(_) | Setback::Lost(_) => ErrorKind::Unavailable,
-            Setback::Failed(_) | Setback::Over(_) => ErrorKind::Internal,
+            Setback::Store(fault) => Error::Storage(fault),
+            Setback::Stalled(_) | Setback::Lost(_) => Error::Unavailable(reason),
+            Setback::Failed(_) | Setback::Over(_) => Error::Internal(reason),
         }
     }
+}
+
+/// What went wrong in a Ballista job whose other tasks continue.
+#[derive(Default)]
+struct TaskFailures {
+    /// Failed attempts to fetch a task's result, by task and worker. A result that only reports a fault counts as all of them.
+    fetches: HashMap<(usize, String), u32>,
+    /// The last fault of a store that a task reported.
+    store: Option<StorageFault>,
 }
 
 /// Tasks that are submitted together.
@@ -128,7 +144,7 @@ impl TaskBatch {
             tracing::warn!(reason, missing = self.missing.len(), "submitting the missing tasks again");
             if runs_alone {
                 let task = self.missing[0];
-                let stand_in = self.tasks.given_up(task, setback.kind(), &reason)?;
+                let stand_in = self.tasks.given_up(task, setback.into_error())?;
                 if !self.send_rows(task, vec![stand_in]).await {
                     return Ok(());
                 }
@@ -157,7 +173,7 @@ impl TaskBatch {
         // Allow more time after each failure: the machine may be slow rather than stuck.
         let deadline = self.policy.stall * 2u32.pow(failures.min(4));
         let mut last_progress = Instant::now();
-        let mut failed_fetches: HashMap<(usize, String), u32> = HashMap::new();
+        let mut of_tasks = TaskFailures::default();
         loop {
             tokio::time::sleep(self.policy.status_interval).await;
             let status = self.runner.status(&submitted.job).await;
@@ -165,18 +181,19 @@ impl TaskBatch {
                 JobStatus::Running { results, .. } | JobStatus::Done(results) => results,
                 JobStatus::Failed(error) => return Err(Setback::Failed(error.clone())),
             };
-            let fetchable = self.fetchable(now, available, &failed_fetches);
-            if self.fetch(fetchable, &mut failed_fetches).await? {
+            let fetchable = self.fetchable(now, available, &of_tasks);
+            if self.fetch(fetchable, &mut of_tasks).await? {
                 last_progress = Instant::now();
             }
             if now.iter().all(|task| !self.missing.contains(task)) {
                 return Ok(());
             }
-            let has_more = !self.fetchable(now, available, &failed_fetches).is_empty();
+            let has_more = !self.fetchable(now, available, &of_tasks).is_empty();
             match status {
-                // Every task writes a file, even without rows: a missing file was lost.
                 JobStatus::Done(_) if !has_more => {
-                    return Err(Setback::Lost("a worker was lost with its results".into()));
+                    // Every task writes a file, even without rows: a missing file was lost.
+                    let lost = || Setback::Lost("a worker was lost with its results".into());
+                    return Err(of_tasks.store.map_or_else(lost, Setback::Store));
                 }
                 JobStatus::Running { starts, .. } if starts > MOST_STARTS => {
                     return Err(Setback::Lost(format!(
@@ -213,11 +230,11 @@ impl TaskBatch {
         &self,
         now: &[usize],
         available: &HashMap<usize, ResultLocation>,
-        failed_fetches: &HashMap<(usize, String), u32>,
+        of_tasks: &TaskFailures,
     ) -> Vec<(usize, ResultLocation)> {
         let is_fetchable = |task: &usize, location: &ResultLocation| {
-            let failures = failed_fetches.get(&(*task, location.executor.clone()));
-            self.missing.contains(task) && failures.is_none_or(|failures| *failures < FETCH_ATTEMPTS)
+            let failed = of_tasks.fetches.get(&(*task, location.executor.clone()));
+            self.missing.contains(task) && failed.is_none_or(|failed| *failed < FETCH_ATTEMPTS)
         };
         now.iter()
             .enumerate()
@@ -230,7 +247,7 @@ impl TaskBatch {
     async fn fetch(
         &mut self,
         fetchable: Vec<(usize, ResultLocation)>,
-        failed_fetches: &mut HashMap<(usize, String), u32>,
+        of_tasks: &mut TaskFailures,
     ) -> std::result::Result<bool, Setback> {
         let runner = Arc::clone(&self.runner);
         let fetch = async |task: usize, location: ResultLocation| {
@@ -243,13 +260,17 @@ impl TaskBatch {
             match fetched {
                 Ok(batches) => {
                     has_any = true;
-                    if !self.send_rows(task, batches).await {
+                    let fault = self.tasks.storage_fault(&batches);
+                    if let Some(fault) = fault.map_err(|error| Setback::Over(Some(error)))? {
+                        of_tasks.fetches.insert((task, worker), FETCH_ATTEMPTS);
+                        of_tasks.store = Some(fault);
+                    } else if !self.send_rows(task, batches).await {
                         return Err(Setback::Over(None));
                     }
                 }
                 Err(error) => {
                     tracing::debug!(task, worker, error, "a result could not be fetched");
-                    *failed_fetches.entry((task, worker)).or_default() += 1;
+                    *of_tasks.fetches.entry((task, worker)).or_default() += 1;
                 }
             }
         }

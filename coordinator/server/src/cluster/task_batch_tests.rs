@@ -1,16 +1,20 @@
 //! Task batches on a cluster whose failures a test chooses.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use arrow::array::{AsArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, StringArray};
 use async_trait::async_trait;
 use ballista_core::serde::scheduler::{PartitionId, ShuffleLayout};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlanProperties;
 use futures::TryStreamExt;
+use hindcast_base::ErrorKind;
+use hindcast_base::storage_fault::StorageOperation;
 use hindcast_base::time::Window;
+use hindcast_detections::analyses::FAULT_COLUMN;
 use hindcast_detections::config::Config;
-use hindcast_engine::{RollupStage, RollupUnit, Stage, UnitFault, UnitOutcome};
+use hindcast_engine::{MergeFault, MergeStage, RollupStage, RollupUnit, Stage, UnitFault, UnitOutcome};
 use hindcast_observability::Origin;
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -32,6 +36,8 @@ enum Fate {
     Loses(Vec<usize>),
     /// The job ends, and the worker does not deliver the results of these tasks.
     Withholds(Vec<usize>),
+    /// All tasks end, and these report that the store failed.
+    FailsAtStore(Vec<usize>),
     /// Ballista reports a failure.
     Fails,
     /// Workers were lost again and again with the same task.
@@ -113,7 +119,9 @@ impl TaskRunner for FakeCluster {
         let running =
             |worker: &str| (0..tasks.len()).map(|partition| (partition, worker.to_owned())).collect();
         match fate {
-            Fate::Succeeds | Fate::Withholds(_) => JobStatus::Done(located(&|_| true)),
+            Fate::Succeeds | Fate::Withholds(_) | Fate::FailsAtStore(_) => {
+                JobStatus::Done(located(&|_| true))
+            }
             Fate::Loses(lost) => JobStatus::Done(located(&|task| !lost.contains(task))),
             Fate::Fails => JobStatus::Failed("a task failed".into()),
             Fate::Hangs(done) => JobStatus::Running {
@@ -138,7 +146,10 @@ impl TaskRunner for FakeCluster {
         let task = tasks[location.partition.partition_id];
         match fate {
             Fate::Withholds(withheld) if withheld.contains(&task) => Err("the worker does not answer".into()),
-            _ => Ok(vec![outcome(task)]),
+            Fate::FailsAtStore(failing) if failing.contains(&task) => {
+                Ok(vec![rows(task, Some(MergeFault::Storage(slow_store())))])
+            }
+            _ => Ok(vec![rows(task, None)]),
         }
     }
 
@@ -151,9 +162,18 @@ impl TaskRunner for FakeCluster {
     }
 }
 
-fn outcome(unit: usize) -> RecordBatch {
-    let text = serde_json::to_string(&UnitOutcome { unit, result: Ok(Vec::new()) }).unwrap();
-    RecordBatch::try_from_iter([("outcome", Arc::new(StringArray::from(vec![text])) as _)]).unwrap()
+/// The rows of a task: the outcome of a unit, and the fault of a shard.
+fn rows(unit: usize, fault: Option<MergeFault>) -> RecordBatch {
+    let outcome = serde_json::to_string(&UnitOutcome { unit, result: Ok(Vec::new()) }).unwrap();
+    let outcome: ArrayRef = Arc::new(StringArray::from(vec![outcome]));
+    let fault = fault.map(|fault| serde_json::to_string(&fault).unwrap());
+    let fault: ArrayRef = Arc::new(StringArray::from(vec![fault]));
+    RecordBatch::try_from_iter_with_nullable([("outcome", outcome, false), (FAULT_COLUMN, fault, true)])
+        .unwrap()
+}
+
+fn slow_store() -> StorageFault {
+    StorageFault::temporary(StorageOperation::Reading, "the state at s3://a/b", "it is slow")
 }
 
 /// A rollup stage of `count` units without files.
@@ -273,6 +293,50 @@ async fn a_task_that_fails_alone_is_given_up_by_name_and_the_others_complete() {
     let submissions = cluster.submissions();
     assert_eq!(submissions[..3], vec![vec![0, 1, 2]; 3]);
     assert_eq!(submissions[3..], [vec![0], vec![1], vec![2]]);
+}
+
+/// Runs a batch of the merges of `count` shards. Returns how many sent rows.
+async fn run_merges(cluster: &Arc<FakeCluster>, count: u8) -> Result<usize> {
+    let stage = MergeStage {
+        config: Config::load("default", &[]).unwrap(),
+        state_url: String::new(),
+        window: Window::new(0, 1).unwrap(),
+        shards: (0..count).map(|shard| (shard, shard + 1)).collect(),
+        inputs: BTreeMap::new(),
+        past: BTreeMap::new(),
+        side_tables: BTreeMap::new(),
+        columns: BTreeMap::new(),
+        analyses: Vec::new(),
+        investigated: None,
+        origin: Origin::here("job"),
+    };
+    let tasks = Arc::new(StageTasks::of(&stage.into()).unwrap());
+    let part: Vec<usize> = (0..tasks.count()).collect();
+    let (sender, mut receiver) = channel(64);
+    TaskBatch::new(Arc::clone(cluster) as Arc<_>, policy(), tasks, &part, sender).run().await?;
+    let mut sent = 0;
+    while let Some(rows) = receiver.recv().await {
+        sent += rows?.num_rows();
+    }
+    Ok(sent)
+}
+
+#[tokio::test]
+async fn only_the_shard_whose_store_fails_runs_again() {
+    let cluster = FakeCluster::new(|submission, _| match submission {
+        0 => Fate::FailsAtStore(vec![1]),
+        _ => Fate::Succeeds,
+    });
+    assert_eq!(run_merges(&cluster, 3).await.unwrap(), 3);
+    assert_eq!(cluster.submissions(), [vec![0, 1, 2], vec![1]]);
+}
+
+#[tokio::test]
+async fn a_shard_whose_store_keeps_failing_fails_as_the_store_does() {
+    let cluster = FakeCluster::new(|_, _| Fate::FailsAtStore(vec![1]));
+    let error = Error::from(run_merges(&cluster, 2).await.unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("the state at s3://a/b"), "{error}");
 }
 
 #[tokio::test]
