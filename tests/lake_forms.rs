@@ -191,7 +191,7 @@ fn rows_count_by_their_own_time_in_folders_of_another_date() {
     };
     assert_eq!(events("--from 2026-02-02 --to 2026-02-03"), 1);
     let reason = place.coverage("CommonSecurityLog", "2026-02-02")["reason"].to_string();
-    assert!(reason.contains("1 rows have a time outside the window"), "{reason}");
+    assert!(reason.contains("1 row has a time outside the window"), "{reason}");
     // A lake with folders by arrival: one day of slack finds late rows.
     fs::write(place.lake().join("hindcast.toml"), "[tables.CommonSecurityLog]\nfolder_slack_days = 1")
         .expect("written");

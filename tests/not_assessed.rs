@@ -267,7 +267,7 @@ fn unreadable_times() {
             row.insert("TimeGenerated".to_owned(), json!("soon"));
         }
     });
-    assert_incomplete(&place, &place.scan(""), &["1 rows have no readable time"]);
+    assert_incomplete(&place, &place.scan(""), &["1 row has no readable time"]);
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn an_own_table_is_imported_listed_and_compacted_like_a_built_in_one() {
     let lake = place.lake().display().to_string();
     let output = hindcast(&format!("tables --lake {lake} compact {TABLE}"));
     assert!(
-        stdout(&output).contains("merged 2 small files of 1 dates"),
+        stdout(&output).contains("merged 2 small files of 1 date"),
         "{}{}",
         stdout(&output),
         stderr(&output)

@@ -126,7 +126,7 @@ impl Location {
         let path: PathBuf = path.components().collect();
         let why = match (path.is_dir(), path.exists()) {
             (true, _) => return Ok(()),
-            (false, true) => "it is a file, not a folder",
+            (false, true) => "it is a file: name the folder that holds the folders of its tables",
             (false, false) => "the folder does not exist",
         };
         Err(Error::Invalid(format!("there is no lake at {}: {why}", path.display())))

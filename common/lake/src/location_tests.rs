@@ -41,7 +41,7 @@ fn a_lake_on_the_local_disk_is_a_folder() {
         place.check_folder().map_err(|error| error.to_string())
     };
     assert_eq!(checked(""), Ok(()));
-    assert!(checked("a.parquet").unwrap_err().ends_with("a.parquet: it is a file, not a folder"));
+    assert!(checked("a.parquet").unwrap_err().contains("a.parquet: it is a file: name the folder"));
     assert!(checked("b").unwrap_err().ends_with("/b: the folder does not exist"));
     assert!(Location::parse("s3://bucket/no-lake").unwrap().check_folder().is_ok());
 }

@@ -72,7 +72,7 @@ fn a_few_unreadable_times_are_counted_and_many_fail_the_date() {
     assert_eq!(few.status, Status::Scanned);
     assert_eq!(
         few.reasons.to_string(),
-        "1 rows have no readable time; 1 values of TimeGenerated could not be read and count as null"
+        "1 row has no readable time; 1 value of TimeGenerated could not be read and counts as null"
     );
     assert_eq!(of(90, 10).status, Status::Scanned);
     assert_eq!(of(89, 11).status, Status::Failed);

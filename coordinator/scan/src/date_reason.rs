@@ -65,10 +65,17 @@ impl fmt::Display for DateReason {
                 "not read: no row of this date can name the entity, and nothing ties it to a name there",
             ),
             DateReason::File(fault) => write!(formatter, "{fault}"),
+            DateReason::OutsideWindow { rows: 1 } => {
+                formatter.write_str("1 row has a time outside the window")
+            }
             DateReason::OutsideWindow { rows } => {
                 write!(formatter, "{rows} rows have a time outside the window")
             }
+            DateReason::WithoutTime { rows: 1 } => formatter.write_str("1 row has no readable time"),
             DateReason::WithoutTime { rows } => write!(formatter, "{rows} rows have no readable time"),
+            DateReason::UnreadableValues { column, values: 1 } => {
+                write!(formatter, "1 value of {column} could not be read and counts as null")
+            }
             DateReason::UnreadableValues { column, values } => {
                 write!(formatter, "{values} values of {column} could not be read and count as null")
             }

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{ident, lit};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 use hindcast_base::Result;
+use hindcast_base::format::counted;
 use hindcast_base::time::{MICROS_PER_HOUR, Window, date_of_us, date_start_us, format_micros};
 use hindcast_lake::task_session;
 use hindcast_lake::{Lake, LakeFile, LakeTable, UnreadableCounts, file_scan};
@@ -266,7 +267,8 @@ impl DataQuality {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if self.rows_without_time > 0 {
-            lines.push(format!("{} rows have no readable time", self.rows_without_time));
+            let rows = counted(self.rows_without_time, "row");
+            lines.push(format!("{rows} without a readable time"));
         }
         if self.empty_hours > 0 {
             lines.push(format!("{} of {} hours have no rows:", self.empty_hours, self.hours));

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use hindcast_base::format::counted;
 use serde_json::Value;
 
 use super::HEAD;
@@ -162,7 +163,7 @@ fn value_text(parameter: &ParameterDefinition, value: &Value) -> String {
     if is_short && parameter.kind != ParameterType::Records {
         return codes(shown.iter().map(String::as_str));
     }
-    format!("{} values, see detection.toml", items.len())
+    format!("{}, see detection.toml", counted(items.len() as u64, "value"))
 }
 
 /// A value without JSON syntax; a pattern with cases as the pattern.

@@ -179,7 +179,7 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             // Do this first, and also if the table is gone: files that are marked as imported can't be imported again.
             let forgotten = hindcast_import::forget(root, table).await?;
             match inventory::delete(root, table).await? {
-                Some(objects) => println!("deleted {table}: {objects} files"),
+                Some(objects) => println!("deleted {table}: {}", counted(objects, "file")),
                 None if forgotten > 0 => {
                     println!("{table} was deleted before; the markers of its imports are now deleted too")
                 }
@@ -247,12 +247,16 @@ fn print_presets(name: Option<&str>, as_json: bool) -> Result<()> {
 /// Prints how many files were merged into how many, and which were not.
 fn print_compacted(table: &str, done: &Compacted) {
     let (before, after) = (format_bytes(done.bytes_before), format_bytes(done.bytes_after));
+    let dates = counted(done.dates, "date");
     println!(
-        "{table}: merged {} small files of {} dates ({before}) into {} ({after}), {} rows",
-        done.files_before, done.dates, done.files_after, done.rows
+        "{table}: merged {} of {dates} ({before}) into {} ({after}), {}",
+        counted(done.files_before, "small file"),
+        done.files_after,
+        counted(done.rows, "row")
     );
     if done.left_to_others > 0 {
-        println!("{} merges were skipped: another process is changing their files", done.left_to_others);
+        let merges = counted(done.left_to_others, "merge");
+        println!("skipped {merges}: another process is changing their files");
     }
     print_left_alone(&done.left_alone);
 }
@@ -262,7 +266,8 @@ fn print_left_alone(files: &[UnmergedFile]) {
     let shown = files.iter().take(SHOWN_FILES);
     shown.for_each(|UnmergedFile { file, reason }| println!("not merged: {file}: {reason}"));
     if files.len() > SHOWN_FILES {
-        println!("not merged: {} more files, which --json lists", files.len() - SHOWN_FILES);
+        let more = (files.len() - SHOWN_FILES) as u64;
+        println!("not merged: {} more, which --json lists", counted(more, "file"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use hindcast_base::Result;
-use hindcast_base::format::{format_bytes, format_time};
+use hindcast_base::format::{counted, format_bytes, format_time};
 use hindcast_base::time::date_of_us;
 use hindcast_detections::findings::{Finding, Row};
 use hindcast_scan::{EntitySummary, Followed, ResultTable, ScanResult};
@@ -142,7 +142,7 @@ fn relations(batches: &[RecordBatch]) -> Vec<String> {
             true => format!("; shared by {}, so it identifies nobody", related.most_shared),
             false => String::new(),
         };
-        format!("{kind:<7} {name}: {} rows, {days}{shared}", related.rows)
+        format!("{kind:<7} {name}: {}, {days}{shared}", counted(related.rows, "row"))
     });
     lines.collect()
 }
@@ -159,7 +159,10 @@ fn activity(batches: &[RecordBatch]) -> Vec<String> {
     }
     let mut by_rows: Vec<_> = by_what.into_iter().collect();
     by_rows.sort_by_key(|(what, rows)| (Reverse(*rows), *what));
-    by_rows.into_iter().map(|((table, what), rows)| format!("{table}: {what}, {rows} rows")).collect()
+    by_rows
+        .into_iter()
+        .map(|((table, what), rows)| format!("{table}: {what}, {}", counted(rows, "row")))
+        .collect()
 }
 
 fn peers(batches: &[RecordBatch]) -> Vec<String> {
@@ -170,7 +173,7 @@ fn peers(batches: &[RecordBatch]) -> Vec<String> {
             Some(size) => format!(", {}", format_bytes(size.unsigned_abs())),
             None => String::new(),
         };
-        format!("{kind:<7} {peer}: {} rows of {table}{size}", count(&row, "rows"))
+        format!("{kind:<7} {peer}: {} of {table}{size}", counted(count(&row, "rows"), "row"))
     });
     lines.collect()
 }
@@ -180,7 +183,8 @@ fn places(batches: &[RecordBatch]) -> Vec<String> {
         let place: Vec<&str> =
             ["city", "country"].into_iter().filter_map(|column| row.text(column)).collect();
         let place = if place.is_empty() { "somewhere".to_owned() } else { place.join(", ") };
-        format!("{}: {place}, {} operations", row.text("ip").unwrap_or_default(), count(&row, "operations"))
+        let operations = counted(count(&row, "operations"), "operation");
+        format!("{}: {place}, {operations}", row.text("ip").unwrap_or_default())
     });
     lines.collect()
 }

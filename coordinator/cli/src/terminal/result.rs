@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hindcast_base::Result;
 use hindcast_base::entities::EntityKind;
-use hindcast_base::format::format_elapsed;
+use hindcast_base::format::{counted, format_elapsed};
 use hindcast_detections::analyses::Suite;
 use hindcast_report::sinks::Delivery;
 use hindcast_risk::correlate::Incident;
@@ -50,7 +50,8 @@ pub fn print_result(result: &ScanResult, out: &Path, elapsed: Duration) -> Resul
     }
     print_coverage(&summary.coverage);
     for root in &summary.roots {
-        println!("root          {}: {} files, {} rows, {}", root.name, root.files, root.rows, root.when());
+        let (files, rows) = (counted(root.files, "file"), counted(root.rows, "row"));
+        println!("root          {}: {files}, {rows}, {}", root.name, root.when());
     }
     let (computed, units) = computed_units;
     let rows = summary.coverage.rows();

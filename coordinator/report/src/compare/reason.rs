@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::NaiveDate;
+use hindcast_base::format::counted;
 use hindcast_scan::Gap;
 use hindcast_scan::geoip::LocationSource;
 use serde::Serialize;
@@ -213,7 +214,9 @@ fn format_database(locations: Option<&LocationSource>) -> String {
 
 fn format_size(size: Option<DataSize>) -> String {
     match size {
-        Some(DataSize { rows, files, bytes }) => format!("{rows} rows in {files} files of {bytes} bytes"),
+        Some(DataSize { rows, files, bytes }) => {
+            format!("{} in {} of {}", counted(rows, "row"), counted(files, "file"), counted(bytes, "byte"))
+        }
         None => "not looked at".to_owned(),
     }
 }
@@ -267,7 +270,7 @@ mod tests {
         let reason = Reason::Data { table: "AuditLogs".into(), date, before: None, after: Some(none) };
         assert_eq!(
             reason.to_string(),
-            "data: AuditLogs 2026-03-01: not looked at, then 0 rows in 1 files of 9 bytes"
+            "data: AuditLogs 2026-03-01: not looked at, then 0 rows in 1 file of 9 bytes"
         );
     }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use hindcast_base::format::counted;
 use hindcast_base::retry::with_retries;
 use hindcast_base::time::now;
 use hindcast_base::{Error, Result};
@@ -127,7 +128,8 @@ impl JobManager {
         self.context.access.check(&Location::parse(&scan.lake)?)?;
         let waiting = self.entries().values().filter(|entry| is_open(&entry.job.borrow())).count();
         if waiting >= self.limits.concurrent + self.limits.queued {
-            return Err(Error::Busy(format!("{waiting} jobs are waiting or running: try again later")));
+            let waiting = counted(waiting as u64, "job");
+            return Err(Error::Busy(format!("{waiting} waiting or running already: try again later")));
         }
         let job = Job {
             id: id.clone(),
