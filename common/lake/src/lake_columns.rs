@@ -50,7 +50,8 @@ impl LakeTable {
     /// sampled dates, and many more files if those lack any of them.
     ///
     /// # Errors
-    /// [`Error::Storage`] if a store fails. Files that are not Parquet are skipped here and fail when they are scanned.
+    /// [`hindcast_base::Error::Storage`] if a store fails. Files that are not Parquet are skipped here and fail when they are
+    /// scanned.
     pub async fn columns(
         &self,
         folders: &[DateFolder],

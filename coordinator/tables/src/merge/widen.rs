@@ -66,7 +66,7 @@ pub fn keeps_all(batch: &RecordBatch, schema: &Schema) -> bool {
 /// The rows of `batch` with the columns of `schema`. Missing columns are null.
 ///
 /// # Errors
-/// As [`widen`].
+/// If a value is not exact in the type of its column.
 pub fn widen_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => widen(column, field.data_type()),
