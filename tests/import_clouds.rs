@@ -217,7 +217,17 @@ fn flows_of_vpcs_are_traffic() {
         ("SimplifiedDeviceAction", "Allowed"),
     ];
     let cloudwatch: String = lines.lines().map(|line| format!("2026-01-05T08:01:00.000Z {line}\n")).collect();
-    for text in [lines.to_owned(), format!("{header}{lines}"), cloudwatch] {
+    let events: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::json!({"id": "1", "timestamp": 1_767_600_090_000_u64, "message": line}))
+        .collect();
+    let control = serde_json::json!({"messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logGroup": "", "logStream": "",
+        "subscriptionFilters": [], "logEvents": [{"id": "", "timestamp": 1_767_600_000_000_u64, "message": "CWL CONTROL MESSAGE: Checking."}]});
+    let data = serde_json::json!({"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "flows", "logStream": "eni-1-all",
+        "subscriptionFilters": ["all"], "logEvents": events});
+    // Firehose writes messages without line ends between them.
+    let subscription = format!("{control}{data}");
+    for text in [lines.to_owned(), format!("{header}{lines}"), cloudwatch, subscription] {
         let rows = check(&text, "", ("aws-vpc-flow", "CommonSecurityLog"), &wanted);
         assert_eq!((rows.len(), rows[1]["SimplifiedDeviceAction"].as_str()), (2, "Blocked"), "{text}");
         let (_, file) = imported(&text, "", "CommonSecurityLog");

@@ -257,6 +257,7 @@ impl<'a> Group<'a> {
         }
         for mut rows in parsed.tables {
             *file.rows.entry(rows.table.clone()).or_default() += rows.batch.num_rows() as u64;
+            file.count_vendors(&rows.table, &rows.batch);
             for (column, count) in std::mem::take(&mut rows.unreadable) {
                 *file.unreadable.entry(format!("{}.{column}", rows.table)).or_default() += count;
             }

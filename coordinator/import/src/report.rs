@@ -2,12 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::{AsArray, RecordBatch};
 use chrono::NaiveDate;
 use hindcast_base::{Error, ErrorKind};
 use serde::Serialize;
 
 use super::preview::FilePreview;
 use super::runs::Staged;
+
+/// The table whose rows have a vendor, and the column that names it.
+const FIREWALL: &str = "CommonSecurityLog";
+const VENDOR: &str = "DeviceVendor";
+/// Most vendors of a file that are counted.
+const MOST_VENDORS: usize = 100;
 
 /// The result of an import.
 #[derive(Debug, Default, Serialize)]
@@ -69,6 +76,9 @@ pub struct FileReport {
     /// Assumptions about rows, and the number of rows they apply to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, u64>,
+    /// Rows of CommonSecurityLog by their vendor. Scans read only those of the configured vendors.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub vendors: BTreeMap<String, u64>,
     /// What would be stored, if nothing is to be written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview: Option<FilePreview>,
@@ -123,6 +133,19 @@ impl FileReport {
         let reason = error.to_string();
         let reason = reason.trim_start_matches("reading ").trim_start_matches(file).trim_start_matches(": ");
         Self { failure: Some(reason.to_owned()), failure_kind: Some(error.kind()), ..Self::new(file, bytes) }
+    }
+
+    /// Counts the vendors of rows.
+    pub(super) fn count_vendors(&mut self, table: &str, rows: &RecordBatch) {
+        let column = rows.column_by_name(VENDOR).filter(|_| table == FIREWALL);
+        let Some(vendors) = column.and_then(|column| column.as_string_opt::<i32>()) else { return };
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        vendors.iter().flatten().for_each(|vendor| *counts.entry(vendor).or_default() += 1);
+        for (vendor, count) in counts {
+            if self.vendors.len() < MOST_VENDORS || self.vendors.contains_key(vendor) {
+                *self.vendors.entry(vendor.to_owned()).or_default() += count;
+            }
+        }
     }
 
     /// Rows of all tables.

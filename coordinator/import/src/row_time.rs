@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::times::{Evidence, ParsedTime, TimeError, Times, Value};
+use super::times::{Assumed, Evidence, ParsedTime, TimeError, Times, Value, minute_of};
 use hindcast_records::format::Record;
 use hindcast_records::source::{TableRule, field_value};
 use hindcast_records::time_format::TimeFormat;
@@ -49,8 +49,9 @@ pub(super) struct TimeReader<'r> {
 }
 
 impl<'r> TimeReader<'r> {
-    /// The time of a row: that of the best field that can be read. If the field `own`, which has the name of the time
-    /// column, can't be read, no other field replaces it, because its text would be lost.
+    /// The time of a row: that of the best field that can be read, otherwise of the best whose minute can be read. If the
+    /// field `own`, which has the name of the time column, can't be read, no other field replaces it, because its text
+    /// would be lost.
     ///
     /// # Errors
     /// Why the row has no time.
@@ -60,6 +61,30 @@ impl<'r> TimeReader<'r> {
         candidates: &Candidates,
         own: &str,
     ) -> Result<Chosen, String> {
+        let exact = self.choose_exact(record, candidates, own);
+        exact.or_else(|reason| self.choose_minute(record, candidates, own).ok_or(reason))
+    }
+
+    /// The time of the best field whose minute can be read.
+    fn choose_minute(self, record: &Record<'_>, candidates: &Candidates, own: &str) -> Option<Chosen> {
+        let mut unread = None;
+        for (_, place) in candidates.iter().copied() {
+            let (field, text) = &record[place];
+            if let Some(minute) = minute_of(text).filter(|_| self.format_of(field).is_none())
+                && let Ok(parsed) = self.read(record, place, &minute, candidates)
+            {
+                let assumed = parsed.assumed.or(Some(Assumed::Second));
+                return Some(Chosen { parsed: ParsedTime { assumed, ..parsed }, place, unread });
+            }
+            if is_own(field, own) {
+                return None;
+            }
+            unread.get_or_insert(place);
+        }
+        None
+    }
+
+    fn choose_exact(self, record: &Record<'_>, candidates: &Candidates, own: &str) -> Result<Chosen, String> {
         let mut unread = None;
         for (_, place) in candidates.iter().copied() {
             let (field, text) = &record[place];
@@ -71,7 +96,7 @@ impl<'r> TimeReader<'r> {
                 },
             };
             let (_, first_reason) = unread.get_or_insert((place, reason));
-            if field.strip_suffix(UTC_SUFFIX).unwrap_or(field) == own {
+            if is_own(field, own) {
                 return Err(std::mem::take(first_reason));
             }
         }
@@ -152,6 +177,11 @@ impl<'r> TimeReader<'r> {
     }
 }
 
+/// Whether a field has the name of the time column.
+fn is_own(field: &str, own: &str) -> bool {
+    field.strip_suffix(UTC_SUFFIX).unwrap_or(field) == own
+}
+
 /// The zone that a field states: all of its text, or the offset behind a time of day such as `T08:00:00.5-08:00`.
 fn zone_in(text: &str) -> &str {
     let Some((_, clock)) = text.split_once('T').filter(|(date, _)| date.len() == 10) else { return text };
@@ -193,6 +223,29 @@ mod tests {
         let wanted = ("2026-01-05T08:00:01Z".to_owned(), 2, Some(0));
         assert_eq!(chosen("", &fields, "TimeGenerated").unwrap(), wanted);
         assert_eq!(chosen("", &fields[..2], "TimeGenerated").unwrap_err(), "\"soon\" is not a time");
+    }
+
+    #[test]
+    fn seconds_of_more_than_two_digits_give_the_minute_if_no_other_field_has_a_time() {
+        let padded = ("rt", "Jan 05 2026 08:00:0282");
+        let minute = |place, unread| ("2026-01-05T08:00:00Z".to_owned(), place, unread);
+        assert_eq!(chosen("", &[padded], "TimeGenerated").unwrap(), minute(0, None));
+        assert_eq!(chosen("", &[("start", "soon"), padded], "TimeGenerated").unwrap(), minute(1, Some(0)));
+        let exact = [padded, ("end", "1767600001000")];
+        let wanted = ("2026-01-05T08:00:01Z".to_owned(), 1, Some(0));
+        assert_eq!(chosen("", &exact, "TimeGenerated").unwrap(), wanted);
+        let own = [("TimeGenerated", "soon"), padded];
+        assert_eq!(chosen("", &own, "TimeGenerated").unwrap_err(), "\"soon\" is not a time");
+        for (text, wanted) in [
+            ("05/Mar/2026:06:40:0130 +0100", Some("05/Mar/2026:06:40:00 +0100")),
+            ("2026-01-05T08:00:010.5Z", Some("2026-01-05T08:00:00Z")),
+            ("2026-01-05 08:00:01", None),
+            ("08:00:01", None),
+            (":08:", None),
+            ("", None),
+        ] {
+            assert_eq!(minute_of(text).as_deref(), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::runs::{self, Staged};
 use super::spills::{self, Spill};
 
 /// Bytes of rows that are sorted together, while as many are read.
-const RUN_BYTES: usize = 32 << 20;
+const RUN_BYTES: usize = 16 << 20;
 /// Bytes of sorted runs that are merged to files of the lake.
 const MERGE_BYTES: u64 = 512 << 20;
 
@@ -44,6 +44,12 @@ pub(super) struct Written {
     spills: Vec<Spill>,
     /// Counts of repeated record ids.
     pub(super) counts: Counts,
+}
+
+impl Written {
+    fn spilled_bytes(&self) -> u64 {
+        self.spills.iter().map(|spill| spill.bytes).sum()
+    }
 }
 
 /// Rows of a table to be written.
@@ -105,7 +111,7 @@ impl<'a> RunWriter<'a> {
     async fn write_run(&mut self, is_last: bool) -> Result<()> {
         self.wait().await?;
         let run = std::mem::take(&mut self.run);
-        self.run_bytes = 0;
+        let run_bytes = std::mem::take(&mut self.run_bytes);
         for table in run.keys() {
             if self.tables_without_log.insert(table.clone()) {
                 self.request.refuse_unwritable(table).await?;
@@ -115,9 +121,11 @@ impl<'a> RunWriter<'a> {
         self.runs += 1;
         let (known, duplicates) = (self.request.known, self.duplicates.clone());
         let written = std::mem::take(&mut self.written);
+        let is_merge = written.spilled_bytes() + run_bytes as u64 >= MERGE_BYTES;
         let write = move || write(known, run, written, (&folder, number, is_last), duplicates.as_deref());
         self.writing = Some(spawn_blocking(write));
-        Ok(())
+        // A merge needs the memory that reading would take.
+        if is_merge { self.wait().await } else { Ok(()) }
     }
 
     async fn wait(&mut self) -> Result<()> {
@@ -156,8 +164,7 @@ fn write(
             }
         }
     }
-    let bytes: u64 = written.spills.iter().map(|spill| spill.bytes).sum();
-    if is_last || bytes >= MERGE_BYTES {
+    if is_last || written.spilled_bytes() >= MERGE_BYTES {
         let spills = std::mem::take(&mut written.spills);
         written.staged.extend(spills::merge(known, spills, folder, number)?);
     }

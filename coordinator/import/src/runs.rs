@@ -45,6 +45,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
+    /// The number of rows, and the bytes that they take in memory.
+    pub(super) fn size(&self) -> (u64, u64) {
+        let size = |batch: &RecordBatch| (batch.num_rows() as u64, batch.get_array_memory_size() as u64);
+        self.batches.iter().map(size).fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1))
+    }
+
     /// The rows at these places.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,10 +24,14 @@ use parquet::arrow::ArrowWriter;
 
 use super::runs::{self, Sorted, Staged, in_order, internal};
 
-/// Rows per batch of a temporary file: one of each is in memory in a merge.
-const SPILL_ROWS: usize = 1 << 10;
-/// Rows that are merged before they are written.
-const MERGE_ROWS: usize = 8 << 10;
+/// Bytes of a batch of a temporary file: one of each file is in memory in a merge.
+const SPILL_BYTES: u64 = 128 << 10;
+/// Rows of such a batch, however many bytes they have.
+const SPILL_ROWS: RangeInclusive<u64> = 16..=1 << 10;
+/// Bytes of rows that are merged before they are written.
+const MERGE_BYTES: u64 = 4 << 20;
+/// Rows that are merged before they are written, however many bytes they have.
+const MERGE_ROWS: RangeInclusive<u64> = 256..=8 << 10;
 
 /// Rows of a table in the order of their dates, the column that clusters them, and their times, in a temporary file.
 #[derive(Debug)]
@@ -35,8 +40,15 @@ pub(super) struct Spill {
     cluster: Option<String>,
     schema: SchemaRef,
     path: PathBuf,
+    rows: u64,
     /// Its size in bytes.
     pub(super) bytes: u64,
+}
+
+/// Rows of `bytes`, within `range`, if there are `total_rows` of `total_bytes`.
+fn rows_of(bytes: u64, range: &RangeInclusive<u64>, total_rows: u64, total_bytes: u64) -> usize {
+    let rows = bytes.saturating_mul(total_rows) / total_bytes.max(1);
+    rows.clamp(*range.start(), *range.end()) as usize
 }
 
 impl Spill {
@@ -60,8 +72,10 @@ impl Spill {
         };
         let file = File::create(&path).map_err(Error::io(format!("creating {}", path.display())))?;
         let mut writer = StreamWriter::try_new_buffered(file, &sorted.rows.schema).map_err(failed)?;
+        let (total, in_memory) = sorted.rows.size();
+        let batch_rows = rows_of(SPILL_BYTES, &SPILL_ROWS, total, in_memory);
         for order in by_date.values() {
-            for chunk in order.chunks(SPILL_ROWS) {
+            for chunk in order.chunks(batch_rows) {
                 writer.write(&sorted.rows.batch_of(chunk)?).map_err(failed)?;
             }
         }
@@ -73,6 +87,7 @@ impl Spill {
             cluster: sorted.cluster.map(str::to_owned),
             schema: Arc::clone(&sorted.rows.schema),
             path,
+            rows: by_date.values().map(|order| order.len() as u64).sum(),
             bytes,
         }))
     }
@@ -137,6 +152,12 @@ fn merge_group(
         in_order: cluster.into_iter().chain([time]).collect(),
         schema: Arc::clone(&schema),
         prefix: folder.join(format!("{name}-{table}")),
+        flush_rows: rows_of(
+            MERGE_BYTES,
+            &MERGE_ROWS,
+            spills.iter().map(|spill| spill.rows).sum(),
+            spills.iter().map(|spill| spill.bytes).sum(),
+        ),
         batches: Vec::new(),
         places: Vec::new(),
         open: None,
@@ -256,6 +277,8 @@ struct Output<'a> {
     schema: SchemaRef,
     /// Beginning of the paths of the files.
     prefix: PathBuf,
+    /// Rows that are written at once.
+    flush_rows: usize,
     batches: Vec<RecordBatch>,
     /// Batches and rows in them that are to be written next.
     places: Vec<(usize, usize)>,
@@ -296,7 +319,7 @@ impl Output<'_> {
     }
 
     fn is_due(&self) -> bool {
-        self.places.len() >= MERGE_ROWS
+        self.places.len() >= self.flush_rows
     }
 
     /// Writes the rows, and forgets the batches.

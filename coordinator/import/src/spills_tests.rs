@@ -103,3 +103,12 @@ fn columns_that_a_run_lacks_are_null_and_other_types_are_other_files() {
     let numbers: Vec<&[i64]> = found.iter().map(|(_, numbers)| numbers.as_slice()).collect();
     assert_eq!(numbers, [&[1, 2][..], &[3]]);
 }
+
+#[test]
+fn batches_have_as_many_rows_as_fit_their_bytes() {
+    for (total_rows, total_bytes, wanted) in
+        [(1_000, 1_000 << 10, 128), (1_000, 10_000 << 20, 16), (1_000, 1_000, 1_024), (0, 0, 16)]
+    {
+        assert_eq!(rows_of(SPILL_BYTES, &SPILL_ROWS, total_rows, total_bytes), wanted);
+    }
+}

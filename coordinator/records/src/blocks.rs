@@ -14,7 +14,7 @@ use super::rejects::Reject;
 use super::wrapped::Wrapped;
 
 /// Bytes per read.
-const BLOCK_BYTES: usize = 4 << 20;
+const BLOCK_BYTES: usize = 2 << 20;
 /// Longest record; longer text without an end is rejected.
 const MAX_RECORD_BYTES: usize = 16 << 20;
 /// Bytes from which the format is detected.

@@ -14,13 +14,15 @@ fn is_line_end(byte: u8) -> bool {
 pub fn records(text: &[u8], is_last: bool, line_end: u8, cells: usize, delimiter: u8) -> Framed {
     let mut framed = Framed::default();
     let (mut at, mut line) = (0, 0);
+    // Making a reader costs more than reading a record.
+    let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
     while at < text.len() {
         if is_line_end(text[at]) {
             line += u64::from(text[at] == line_end);
             at += 1;
             continue;
         }
-        let found = csv_record(&text[at..], is_last, delimiter);
+        let found = csv_record(&mut reader, &text[at..], is_last);
         let (length, found_cells) = match found {
             Some(found) => found,
             None if !is_last => break,
@@ -49,8 +51,8 @@ pub fn records(text: &[u8], is_last: bool, line_end: u8, cells: usize, delimiter
 }
 
 /// Length and number of cells of the record at the start of `text`; `None` if the text ends within the record.
-fn csv_record(text: &[u8], is_last: bool, delimiter: u8) -> Option<(usize, usize)> {
-    let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+fn csv_record(reader: &mut csv_core::Reader, text: &[u8], is_last: bool) -> Option<(usize, usize)> {
+    reader.reset();
     let (mut cells, mut length) = (0, 0);
     let (mut output, mut ends) = ([0; 4096], [0; 256]);
     loop {

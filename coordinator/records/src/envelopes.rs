@@ -10,7 +10,16 @@ use super::json;
 use super::source::field_value;
 
 /// Names of a list of records.
-const LISTS: [&str; 7] = ["records", "Records", "value", "results", "Results", "result", "hits"];
+const LISTS: [&str; 9] =
+    ["records", "Records", "value", "results", "Results", "result", "hits", LOG_EVENTS, "events"];
+/// Name of the list in a message of a CloudWatch subscription.
+const LOG_EVENTS: &str = "logEvents";
+/// Other members of such a message, and of CloudWatch's answers with a list `events`.
+#[rustfmt::skip]
+const OTHERS_OF_CLOUDWATCH: [&str; 9] = [
+    "messageType", "owner", "logGroup", "logStream", "subscriptionFilters",
+    "searchedLogStreams", "nextToken", "nextForwardToken", "nextBackwardToken",
+];
 /// Those of them that records have as well, so that few other members may be in an envelope around them.
 pub const STRICT_LISTS: [&str; 4] = ["records", "Records", "value", "result"];
 /// Names of a list of tables, each with names of columns and a list of rows, or of several answers.
@@ -58,6 +67,7 @@ pub enum Beginning {
 pub fn beginning(text: &[u8], is_last: bool) -> Option<Beginning> {
     let mut cursor = Cursor { text, at: 0 };
     let (mut names, mut is_side_table, mut has_name, mut has_loose) = (None, false, false, false);
+    let mut is_of_cloudwatch = false;
     cursor.take(b'{')?;
     let (list, found) = loop {
         let name: &str = cursor.value()?;
@@ -70,6 +80,7 @@ pub fn beginning(text: &[u8], is_last: bool) -> Option<Beginning> {
             b'[' if LISTS.contains(&name) && !has_name => {
                 cursor.take(b'[')?;
                 matches!(cursor.peek()?, b'{' | b']').then_some(())?;
+                (!is_of_cloudwatch || is_list_of_cloudwatch(name)).then_some(())?;
                 break (name, Beginning::Objects(cursor.at));
             }
             b'[' if ANSWERS.contains(&name) => {
@@ -89,16 +100,22 @@ pub fn beginning(text: &[u8], is_last: bool) -> Option<Beginning> {
                 let value: String = cursor.value()?;
                 match name {
                     "status" => return None,
+                    "messageType" if value == "CONTROL_MESSAGE" => return nothing(text),
                     "FrameType" if value.starts_with("DataSet") => return nothing(text),
                     "TableKind" => is_side_table = value != "PrimaryResult",
                     // Tables after the first one describe the query.
                     "TableName" => is_side_table |= value.starts_with("Table_") && value != "Table_0",
                     "name" => has_name = true,
                     name if is_other_member(name) => {}
+                    name if OTHERS_OF_CLOUDWATCH.contains(&name) => is_of_cloudwatch = true,
                     _ => return None,
                 }
             }
             _ if is_other_member(name) && name != "status" => _ = cursor.value::<IgnoredAny>()?,
+            _ if OTHERS_OF_CLOUDWATCH.contains(&name) => {
+                cursor.value::<IgnoredAny>()?;
+                is_of_cloudwatch = true;
+            }
             _ => return None,
         }
         has_loose |= LOOSE.contains(&name);
@@ -115,6 +132,11 @@ pub fn beginning(text: &[u8], is_last: bool) -> Option<Beginning> {
         None if is_last || text.len() >= ENOUGH_BYTES => Some(found),
         None => Some(Beginning::Open),
     }
+}
+
+/// Whether a list holds events of CloudWatch.
+fn is_list_of_cloudwatch(name: &str) -> bool {
+    matches!(name, LOG_EVENTS | "events")
 }
 
 fn nothing(text: &[u8]) -> Option<Beginning> {
@@ -151,6 +173,7 @@ fn has_only_members(text: &[u8], list: &str) -> Option<bool> {
                             || name == "name" && ROWS.contains(&self.0)
                             || name == self.0
                             || ANSWERS.contains(&name)
+                            || is_list_of_cloudwatch(self.0) && OTHERS_OF_CLOUDWATCH.contains(&name)
                     }
                 };
             }

@@ -25,6 +25,14 @@ fn lists_of_records_are_found_in_answers() {
         ),
         ("{\"Stats\":{},\"Schema\":[{\"Name\":\"A\"}],\"Results\":[]}", "]}"),
         ("{\"value\":[{}],\"nextLink\":\"x\"}", "{}],\"nextLink\":\"x\"}"),
+        (
+            "{\"messageType\":\"DATA_MESSAGE\",\"owner\":\"1\",\"logGroup\":\"g\",\"logStream\":\"s\",\"subscriptionFilters\":[\"f\"],\"logEvents\":[{}]}",
+            "{}]}",
+        ),
+        (
+            "{\"events\":[{}],\"searchedLogStreams\":[],\"nextToken\":\"x\"}",
+            "{}],\"searchedLogStreams\":[],\"nextToken\":\"x\"}",
+        ),
     ] {
         assert_eq!(begins(text), Some((rest, Vec::new())), "{text}");
     }
@@ -40,6 +48,8 @@ fn lists_of_records_are_found_in_answers() {
         "{\"status\":\"done\",\"results\":[{\"a\":1}]}",
         "{\"total\":1,\"value\":[{\"a\":1}]}",
         "{\"hits\":3}",
+        "{\"owner\":\"ada\",\"records\":[{\"a\":1}]}",
+        "{\"logEvents\":[{\"a\":1}],\"user\":\"ada\"}",
     ] {
         assert_eq!(begins(text), None, "{text}");
     }

@@ -174,16 +174,42 @@ fn csv_cells<'a>(
             .for_each(|(index, cell)| push(index, Cow::Borrowed(cell)));
         return Ok(());
     }
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).from_reader(text.as_bytes());
-    let mut cells = csv::StringRecord::new();
-    reader.read_record(&mut cells).map_err(|error| error.to_string())?;
-    cells.iter().enumerate().for_each(|(index, cell)| push(index, Cow::Owned(cell.to_owned())));
+    let mut rest = Some(text);
+    let mut index = 0;
+    while let Some(text) = rest {
+        let (cell, next) = quoted_cell(text, delimiter);
+        push(index, cell);
+        (rest, index) = (next, index + 1);
+    }
     Ok(())
+}
+
+/// The first cell of a record of CSV, and what follows its delimiter, if one does. Text behind a closing quote belongs to the
+/// cell.
+fn quoted_cell(text: &str, delimiter: u8) -> (Cow<'_, str>, Option<&str>) {
+    let mut cell = Cow::Borrowed("");
+    let mut rest = text;
+    if let Some(quoted) = text.strip_prefix('"') {
+        rest = quoted;
+        loop {
+            let end = rest.find('"').unwrap_or(rest.len());
+            cell += &rest[..end];
+            rest = rest.get(end + 1..).unwrap_or_default();
+            let Some(after) = rest.strip_prefix('"') else { break };
+            cell += "\"";
+            rest = after;
+        }
+    }
+    let end = memchr::memchr3(delimiter, b'\n', b'\r', rest.as_bytes()).unwrap_or(rest.len());
+    cell += &rest[..end];
+    let next = rest[end..].strip_prefix(char::from(delimiter));
+    (cell, next)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
     use super::*;
 
     fn records(text: &str) -> Vec<String> {
@@ -238,6 +264,24 @@ mod tests {
         // Spaces are part of a cell; an empty cell is an absent field.
         assert_eq!(records("a,b,c\n x , y,\r\n"), ["a= x  b= y"]);
         assert_eq!(records("a,b,c\n,,\"\"\n1,,2\n"), ["", "a=1 c=2"]);
+    }
+
+    proptest! {
+        /// Cells are those of the crate `csv`, whatever the quotes.
+        #[test]
+        fn quoted_cells_are_those_of_csv(text in "[a\";é ]{1,12}(\r\n|\n)?") {
+            let mut reader =
+                csv::ReaderBuilder::new().delimiter(b';').has_headers(false).from_reader(text.as_bytes());
+            let mut wanted = csv::StringRecord::new();
+            reader.read_record(&mut wanted).unwrap();
+            let (mut found, mut rest) = (Vec::new(), Some(text.as_str()));
+            while let Some(text) = rest {
+                let (cell, next) = quoted_cell(text, b';');
+                found.push(cell.into_owned());
+                rest = next;
+            }
+            prop_assert_eq!(found, wanted.iter().map(str::to_owned).collect::<Vec<_>>());
+        }
     }
 
     #[test]

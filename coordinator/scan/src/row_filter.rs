@@ -115,7 +115,7 @@ impl fmt::Display for RowFilter {
             (_, 0) => write!(formatter, "{table}: all rows were read, {column} {}", self.shown(true)),
             (0, _) => write!(
                 formatter,
-                "{table}: no row was read; {parameter} left out {column} {}",
+                "{table}: no row was read; {parameter} left out {column} {}; add those to read to {parameter} in the file of --config",
                 self.shown(false)
             ),
             _ => write!(

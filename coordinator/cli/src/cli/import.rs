@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use hindcast_base::format::{counted, format_bytes};
+use hindcast_base::format::counted;
 use hindcast_base::log_time::{DateOrder, Zone};
 use hindcast_base::time::{MICROS_PER_DAY, Window, date_start_us, parse_time};
 use hindcast_base::{Error, Result};
@@ -14,6 +14,7 @@ use hindcast_lake::Location;
 
 use super::Outcome;
 use super::arguments::{available_threads, parse_memory, read_config};
+use super::import_report::{SHOWN_KINDS, print_report};
 use super::import_watch::{Prints, merge_small_files, parse_interval, watch};
 use super::own_files::read_own;
 use super::tables::print_quality;
@@ -23,9 +24,6 @@ use hindcast_scan::lake_access::{Access, LakeLayers, open_lake, tables_of};
 use hindcast_scan::own_detections::DetectionPolicy;
 use hindcast_tables::data_quality;
 use hindcast_tables::inventory;
-
-/// Most columns with unreadable values, and most kinds of skipped records, that are shown per file.
-const SHOWN_KINDS: usize = 8;
 
 /// Arguments of `hindcast import`.
 #[derive(Debug, Args)]
@@ -183,7 +181,7 @@ pub(super) async fn run(arguments: &ImportArguments) -> Result<Outcome> {
         terminal::print_json(&report)?;
     }
     if prints_text {
-        print_report(&report);
+        print_report(&report)?;
     }
     if prints_text && arguments.dry_run {
         terminal::print_preview(&report);
@@ -272,63 +270,6 @@ fn nothing_kept(report: &ImportReport) -> String {
             "there is no table for records of this kind: {}; --source generic --table NAME imports them with their own columns",
             kinds.join(", ")
         ),
-    }
-}
-
-fn print_report(report: &ImportReport) {
-    report.files.iter().for_each(print_file);
-    for (table, imported) in &report.tables {
-        let (first, last) = (imported.dates.first(), imported.dates.last());
-        let dates = first.zip(last).map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
-        let rows = counted(imported.rows, "row");
-        println!("table     {table}: {rows}, {}{dates}", format_bytes(imported.bytes));
-    }
-    if report.duplicates > 0 {
-        println!(
-            "skipped   {} that the table already has, with the same record id and the same values",
-            counted(report.duplicates, "row")
-        );
-    }
-    if report.changed > 0 {
-        let rows = counted(report.changed, "row");
-        println!("added     {rows} whose record id the table already has with other values");
-    }
-    for file in &report.reject_files {
-        println!("rejects   {}: {file}", counted(report.rejects(), "record"));
-    }
-}
-
-fn print_file(file: &FileReport) {
-    if file.already_imported {
-        println!("file      {}: skipped, it was imported before", file.file);
-        return;
-    }
-    if let Some(reason) = &file.failure {
-        println!("file      {}: not imported: {reason}", file.file);
-        return;
-    }
-    let rows: Vec<String> = file.rows.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
-    let rows = if rows.is_empty() { "no rows".to_owned() } else { rows.join(", ") };
-    println!("file      {} ({}): {rows}, {} rejected", file.file, file.source, file.rejects);
-    if let Some(first) = &file.first_reject {
-        println!("          first reject: {first}");
-    }
-    let mut kinds: Vec<_> = file.set_aside.iter().collect();
-    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let all: u64 = file.set_aside.values().sum();
-    if all > 0 {
-        let shown: Vec<String> =
-            kinds.iter().take(SHOWN_KINDS).map(|(kind, count)| format!("{kind} ({count})")).collect();
-        println!("          {} without a table: {}", counted(all, "record"), shown.join(", "));
-    }
-    if file.windows_1252 > 0 {
-        println!("          {} not in UTF-8, read as Windows-1252", counted(file.windows_1252, "record"));
-    }
-    for (column, count) in file.unreadable.iter().take(SHOWN_KINDS) {
-        println!("          {} of {column} with the wrong type: null now", counted(*count, "value"));
-    }
-    for (note, count) in file.notes.iter().take(SHOWN_KINDS) {
-        println!("          {}: {note}", counted(*count, "row"));
     }
 }
 

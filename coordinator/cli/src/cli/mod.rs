@@ -8,6 +8,7 @@ mod demo;
 mod detections;
 mod diff;
 mod import;
+mod import_report;
 mod import_watch;
 mod investigate;
 mod jobs;

@@ -74,6 +74,8 @@ pub(super) enum Assumed {
     Year(i32),
     /// That a number counts days, as spreadsheets do.
     Days,
+    /// The second, because the text has more digits there than seconds have.
+    Second,
 }
 
 impl Assumed {
@@ -82,6 +84,9 @@ impl Assumed {
         match self {
             Assumed::Year(year) => format!("times without a year are read as of {year}"),
             Assumed::Days => format!("numbers of {field} are read as days of a spreadsheet"),
+            Assumed::Second => {
+                format!("seconds of {field} have more than two digits, and the start of the minute is taken")
+            }
         }
     }
 }
@@ -292,6 +297,21 @@ impl Times {
         };
         zone.instant_us(local_us).ok_or(TimeError::Skipped(zone))
     }
+}
+
+/// The start of the minute of a time whose seconds have more than two digits, such as `08:00:0282`: templates that pad numbers
+/// wrongly write them.
+pub(super) fn minute_of(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let is_minute = |at: &usize| {
+        bytes[*at..at + 4].iter().map(u8::is_ascii_digit).eq([false, true, true, false])
+            && (bytes[*at], bytes[at + 3]) == (b':', b':')
+    };
+    let seconds = (0..bytes.len().checked_sub(3)?).find(is_minute)? + 4;
+    let digits = bytes[seconds..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_of_second = |character: char| character.is_ascii_digit() || matches!(character, '.' | ',');
+    let rest = text[seconds..].trim_start_matches(is_of_second);
+    (digits > 2).then(|| format!("{}00{rest}", &text[..seconds]))
 }
 
 /// The time for an instant whose year is known, if it is in the accepted range.
