@@ -366,7 +366,7 @@ mod tests {
         let drift = vec!["x is in 1 of 3 files".to_owned()];
         let quality = DataQuality { rows_without_time: 4, always_null, drift, ..DataQuality::default() };
         let lines = quality.lines();
-        assert_eq!(lines[0], "4 rows have no readable time");
+        assert_eq!(lines[0], "4 rows without a readable time");
         assert!(
             lines[1].starts_with("always null: c0, c1, ") && lines[1].ends_with(", c19, and 2 more"),
             "{}",
