@@ -29,7 +29,7 @@ pub struct TableVersions {
 
 impl TableVersions {
     /// Whether the latest versions are read.
-    pub fn is_latest(&self) -> bool {
+    pub(crate) fn is_latest(&self) -> bool {
         *self == Self::default()
     }
 

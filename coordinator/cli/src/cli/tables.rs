@@ -190,8 +190,10 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             let window = window.window()?;
             let saved = save::save(lake, &config, &runtime(MEMORY_BYTES, None)?, table, window).await?;
             println!(
-                "{table}: wrote {} rows in {} files; the table now has {} rows",
-                saved.rows_written, saved.files_written, saved.rows_in_table
+                "{table}: wrote {} rows in {}; the table now has {} rows",
+                saved.rows_written,
+                counted(saved.files_written, "file"),
+                saved.rows_in_table
             );
         }
     }
