@@ -78,7 +78,7 @@ pub(super) fn start(
                 (Some(known), _) => known,
                 // It would panic on any machine, so it is not a failure of this worker.
                 (None, Some(panic)) => MergeFault::Panicked(panic),
-                (None, None) => other_fault(stage, error)?,
+                (None, None) => other_fault(&stage.state_url, error)?,
             };
             // If the reader is gone, nobody needs the row.
             let _ = sender.send(MergeRows::fault_row(&schema, &fault)).await;
@@ -102,10 +102,10 @@ fn own_detection_fault(stage: &MergeStage, error: &DataFusionError) -> Option<Me
 ///
 /// # Errors
 /// `error` itself, if this worker may be at fault: another one may succeed.
-fn other_fault(stage: &MergeStage, error: DataFusionError) -> Result<MergeFault> {
+fn other_fault(state_url: &str, error: DataFusionError) -> Result<MergeFault> {
     match ErrorKind::of(&error) {
         ErrorKind::Internal => Err(error),
-        kind => Ok(match storage_fault(&format!("the state at {}", stage.state_url), &error) {
+        kind => Ok(match storage_fault(&format!("the state at {state_url}"), &error) {
             Some(fault) if kind == ErrorKind::Unavailable => MergeFault::Storage(fault),
             _ => MergeFault::Failed { kind, message: cause(&error) },
         }),
@@ -271,5 +271,44 @@ impl<'a> Shard<'a> {
         let mut rows = self.stored(id, vec![file.clone()], scope)?.execute_stream().await?;
         while rows.next().await.transpose()?.is_some() {}
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hindcast_base::Error;
+    use object_store::Error as StoreError;
+
+    use super::*;
+
+    fn fault_of(error: impl Into<DataFusionError>) -> MergeFault {
+        other_fault("s3://bucket/state", error.into().context("merging")).unwrap()
+    }
+
+    #[test]
+    fn a_fault_has_the_kind_of_its_error() {
+        for kind in ErrorKind::ALL.into_iter().filter(|kind| *kind != ErrorKind::Internal) {
+            let message = "text".to_owned();
+            assert_eq!(fault_of(Error::of_kind(kind, "text")), MergeFault::Failed { kind, message });
+        }
+    }
+
+    #[test]
+    fn a_failing_store_is_named_by_its_state() {
+        let store = StoreError::Generic { store: "S3", source: "the connection was reset".into() };
+        let MergeFault::Storage(fault) = fault_of(store) else { panic!("another fault") };
+        let text = fault.to_string();
+        assert!(text.starts_with("reading the state at s3://bucket/state: "), "{text}");
+        assert!(text.contains("the connection was reset"), "{text}");
+    }
+
+    #[test]
+    fn the_worker_may_be_at_fault_for_other_errors() {
+        for error in [
+            DataFusionError::Execution("no threads".into()),
+            DataFusionError::ResourcesExhausted("memory".into()),
+        ] {
+            assert!(other_fault("s3://bucket/state", error).is_err());
+        }
     }
 }
