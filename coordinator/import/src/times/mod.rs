@@ -307,11 +307,12 @@ pub(super) fn minute_of(text: &str) -> Option<String> {
         bytes[*at..at + 4].iter().map(u8::is_ascii_digit).eq([false, true, true, false])
             && (bytes[*at], bytes[at + 3]) == (b':', b':')
     };
-    let seconds = (0..bytes.len().checked_sub(3)?).find(is_minute)? + 4;
-    let digits = bytes[seconds..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits_of = |seconds: usize| bytes[seconds..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let minutes = (0..bytes.len().checked_sub(3)?).filter(is_minute);
+    let seconds = minutes.map(|at| at + 4).find(|seconds| digits_of(*seconds) > 2)?;
     let is_of_second = |character: char| character.is_ascii_digit() || matches!(character, '.' | ',');
     let rest = text[seconds..].trim_start_matches(is_of_second);
-    (digits > 2).then(|| format!("{}00{rest}", &text[..seconds]))
+    Some(format!("{}00{rest}", &text[..seconds]))
 }
 
 /// The time for an instant whose year is known, if it is in the accepted range.
