@@ -166,7 +166,7 @@ fn a_device_has_the_address_of_each_day_and_no_other_devices_rows() {
     let found: BTreeSet<String> = column(&place.findings(), "analysis");
     assert_eq!(found, texts(&["compression_staging", "data_exfiltration"]));
     for line in
-        ["device    ws-1.corp.example", "related   ", "ip      10.0.0.7: 1 rows, 2026-03-02", "user    "]
+        ["device    ws-1.corp.example", "related   ", "ip      10.0.0.7: 1 row, 2026-03-02", "user    "]
     {
         assert!(page.contains(line), "{line} is not in\n{page}");
     }

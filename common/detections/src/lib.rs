@@ -294,7 +294,7 @@ impl Detections {
     }
 
     /// Whether there are only built-in ones.
-    pub fn are_built_in(&self) -> bool {
+    pub(crate) fn are_built_in(&self) -> bool {
         self.0.own.is_empty()
     }
 

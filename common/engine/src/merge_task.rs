@@ -336,3 +336,42 @@ impl<'a> Shard<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hindcast_base::Error;
+    use object_store::Error as StoreError;
+
+    use super::*;
+
+    fn fault_of(error: impl Into<DataFusionError>) -> MergeFault {
+        other_fault("s3://bucket/state", error.into().context("merging")).unwrap()
+    }
+
+    #[test]
+    fn a_fault_has_the_kind_of_its_error() {
+        for kind in ErrorKind::ALL.into_iter().filter(|kind| *kind != ErrorKind::Internal) {
+            let message = "text".to_owned();
+            assert_eq!(fault_of(Error::of_kind(kind, "text")), MergeFault::Failed { kind, message });
+        }
+    }
+
+    #[test]
+    fn a_failing_store_is_named_by_its_state() {
+        let store = StoreError::Generic { store: "S3", source: "the connection was reset".into() };
+        let MergeFault::Storage(fault) = fault_of(store) else { panic!("another fault") };
+        let text = fault.to_string();
+        assert!(text.starts_with("reading the state at s3://bucket/state: "), "{text}");
+        assert!(text.contains("the connection was reset"), "{text}");
+    }
+
+    #[test]
+    fn the_worker_may_be_at_fault_for_other_errors() {
+        for error in [
+            DataFusionError::Execution("no threads".into()),
+            DataFusionError::ResourcesExhausted("memory".into()),
+        ] {
+            assert!(other_fault("s3://bucket/state", error).is_err());
+        }
+    }
+}

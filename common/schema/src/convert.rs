@@ -174,7 +174,7 @@ fn to_text(plain: &ArrayRef) -> Result<ArrayRef> {
 }
 
 /// Parses each text. Empty text is null; other text that can't be parsed becomes null and is counted.
-pub fn parse_each(
+pub(crate) fn parse_each(
     texts: &StringViewArray,
     mut parse: impl FnMut(&str) -> Option<i64>,
     build: impl Fn(Vec<Option<i64>>) -> ArrayRef,

@@ -13,7 +13,7 @@ use super::convert::{lossless_options, parse_each};
 const MAX_INTEGER: i64 = 1 << 50;
 
 /// The array as whole numbers, and the number of values that became null.
-pub fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
+pub(crate) fn to_integer(plain: &ArrayRef) -> Result<(ArrayRef, u64)> {
     let numbers = match plain.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             let texts = cast_with_options(plain, &DataType::Utf8View, &lossless_options())?;

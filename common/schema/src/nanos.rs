@@ -16,7 +16,7 @@ pub fn is_nanos(data_type: &DataType) -> bool {
 }
 
 /// Times in nanoseconds, of any zone, as microseconds in UTC.
-pub fn to_micros(nanos: &ArrayRef) -> Result<ArrayRef> {
+pub(crate) fn to_micros(nanos: &ArrayRef) -> Result<ArrayRef> {
     let instants = cast(nanos, &DataType::Int64)?;
     let micros: TimestampMicrosecondArray =
         instants.as_primitive::<Int64Type>().unary(|nanos| nanos.div_euclid(NANOS_PER_MICRO));

@@ -121,7 +121,7 @@ impl<'a> RunWriter<'a> {
         let (known, duplicates) = (self.request.known, self.duplicates.clone());
         let written = std::mem::take(&mut self.written);
         let is_merge = written.spilled_bytes() + run_bytes as u64 >= MERGE_BYTES;
-        let write = move || write(known, run, written, (&folder, number, is_last), &duplicates);
+        let write = move || write(known, run, written, (&folder, number, is_last), duplicates.as_deref());
         self.writing = Some(spawn_blocking(write));
         // A merge needs the memory that reading would take.
         if is_merge { self.wait().await } else { Ok(()) }

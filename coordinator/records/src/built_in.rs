@@ -52,7 +52,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// The source of records that no other source recognises.
-pub const GENERIC: &str = "generic";
+pub(crate) const GENERIC: &str = "generic";
 
 /// The sources of an import.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ impl Sources {
     }
 
     /// Whether a source is recognised by these names of columns.
-    pub fn know_columns(&self, names: &[String]) -> bool {
+    pub(crate) fn know_columns(&self, names: &[String]) -> bool {
         let named = |name: &String| (Cow::Owned(name.clone()), Cow::Borrowed(""));
         let record: Record<'_> = names.iter().map(named).collect();
         self.all.iter().any(|source| source.is_recognised(&record, ""))
@@ -142,7 +142,7 @@ impl Sources {
     /// if the records are of no other source.
     ///
     /// # Errors
-    /// As [`Self::of_records`].
+    /// [`Error::Invalid`] if there is no generic source.
     pub fn choose(
         &self,
         format: &FileFormat,
@@ -179,7 +179,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`Error::Invalid`] if there is no generic source.
-    pub fn of_records(
+    pub(crate) fn of_records(
         &self,
         records: &[Record<'_>],
         file_name: &str,

@@ -68,7 +68,7 @@ fn sort_type_and_subtype(record: &mut Record<'_>) {
 }
 
 /// The time of a syslog header: that of RFC 5424, otherwise that of RFC 3164, which has no year.
-pub fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn syslog_time(header: &str) -> Option<Cow<'_, str>> {
     let is_dated = |word: &&str| word.len() >= 19 && word.as_bytes()[4] == b'-' && word.contains('T');
     let dated = header.split([' ', '\t', '>']).find(is_dated);
     let time = dated.or_else(|| {

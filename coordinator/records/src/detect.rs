@@ -37,7 +37,7 @@ impl Sample<'_> {
 ///
 /// # Errors
 /// Why the file can't be read, and what to do.
-pub fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(FileFormat, usize), String> {
+pub(crate) fn detect_format(sample: Sample<'_>, sources: &Sources) -> Result<(FileFormat, usize), String> {
     let named_source = sources.named();
     if let Some(reason) = unsupported::binary(sample.text) {
         return Err(reason);

@@ -21,7 +21,7 @@ const OTHERS_OF_CLOUDWATCH: [&str; 9] = [
     "searchedLogStreams", "nextToken", "nextForwardToken", "nextBackwardToken",
 ];
 /// Those of them that records have as well, so that few other members may be in an envelope around them.
-pub const STRICT_LISTS: [&str; 4] = ["records", "Records", "value", "result"];
+pub(crate) const STRICT_LISTS: [&str; 4] = ["records", "Records", "value", "result"];
 /// Names of a list of tables, each with names of columns and a list of rows, or of several answers.
 const ANSWERS: [&str; 3] = ["tables", "Tables", "responses"];
 /// Names of the names of columns.
@@ -47,7 +47,7 @@ const OTHERS_OF_RESULT: [&str; 8] =
 const OTHERS_OF_HIT: [&str; 4] = ["_score", "_type", "sort", "_ignored"];
 
 /// Bytes of an object that does not end, from which on it is an envelope if it begins like one.
-pub const ENOUGH_BYTES: usize = 12 << 20;
+pub(crate) const ENOUGH_BYTES: usize = 12 << 20;
 
 /// How an object with records begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ fn nothing(text: &[u8]) -> Option<Beginning> {
 }
 
 /// Whether a name is of a member of envelopes other than the records, or an annotation of OData or JSON Schema.
-pub fn is_other_member(name: &str) -> bool {
+pub(crate) fn is_other_member(name: &str) -> bool {
     name.starts_with(['@', '$'])
         || [&OTHERS[..], &COLUMNS[..], &LOOSE[..]].iter().any(|names| names.contains(&name))
 }

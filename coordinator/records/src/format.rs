@@ -145,7 +145,7 @@ impl FileFormat {
 }
 
 /// The syslog header of a JSON document, empty if it has none, and the document.
-pub fn document_in(text: &str) -> (&str, &str) {
+pub(crate) fn document_in(text: &str) -> (&str, &str) {
     let trimmed = text.trim_start();
     match trimmed.find('{') {
         Some(start) if start > 0 && messages::is_record(trimmed.as_bytes()) => trimmed.split_at(start),

@@ -32,7 +32,7 @@ pub struct Framed {
 #[cfg(test)]
 impl Framed {
     /// The records of `text`, all of which was cut, and the number of rejects.
-    pub fn records_of(&self, text: &str) -> (Vec<String>, usize) {
+    pub(crate) fn records_of(&self, text: &str) -> (Vec<String>, usize) {
         assert_eq!(self.consumed, text.len());
         let records = self.spans.iter().map(|span| text[span.start..span.end].trim().to_owned());
         (records.collect(), self.rejects.len())
@@ -75,7 +75,7 @@ pub enum Shape {
 
 impl Framing {
     /// Lines that end with LF.
-    pub const LINES: Self = Self { shape: Shape::Lines, line_end: b'\n' };
+    pub(crate) const LINES: Self = Self { shape: Shape::Lines, line_end: b'\n' };
 
     /// Cuts `text`. More text may follow unless it `is_last`.
     pub fn cut(self, text: &[u8], is_last: bool) -> Framed {
@@ -96,7 +96,7 @@ impl Framing {
     }
 
     /// Number of line ends in `text`.
-    pub fn line_ends(self, text: &[u8]) -> u64 {
+    pub(crate) fn line_ends(self, text: &[u8]) -> u64 {
         memchr::memchr_iter(self.line_end, text).count() as u64
     }
 }

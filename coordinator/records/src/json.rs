@@ -27,7 +27,11 @@ pub fn read<'a>(text: &'a str, record: &mut Record<'a>) -> Result<(), String> {
 ///
 /// # Errors
 /// Why the text is not a list of as many values.
-pub fn read_row<'a>(text: &'a str, names: &'a [String], record: &mut Record<'a>) -> Result<(), String> {
+pub(crate) fn read_row<'a>(
+    text: &'a str,
+    names: &'a [String],
+    record: &mut Record<'a>,
+) -> Result<(), String> {
     let values: Vec<&RawValue> = serde_json::from_str(text)
         .map_err(|error| format!("is not a row of values: {}", message_of(&error)))?;
     if values.len() != names.len() {
@@ -116,7 +120,7 @@ pub fn is_object(value: &str) -> bool {
 }
 
 /// Why a record can't be read whose field holds broken JSON.
-pub fn broken_field(field: &str, reason: &str) -> String {
+pub(crate) fn broken_field(field: &str, reason: &str) -> String {
     let reason = reason.trim_start_matches("is not a JSON object: ");
     format!("its field {field} holds JSON that can't be read: {reason}")
 }

@@ -97,7 +97,7 @@ fn priority_bytes(text: &[u8]) -> usize {
 }
 
 /// Whether `text` begins like a syslog message: with a priority, an octet count and a priority, or a time.
-pub fn is_record(text: &[u8]) -> bool {
+pub(crate) fn is_record(text: &[u8]) -> bool {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let behind_count = match text[digits..].strip_prefix(b" ") {
         Some(rest) if digits > 0 => rest,
@@ -107,7 +107,7 @@ pub fn is_record(text: &[u8]) -> bool {
 }
 
 /// The octet count of a record such as `160 <14>1 ...`, and the position of its message.
-pub fn count_of(text: &[u8]) -> Option<(usize, usize)> {
+pub(crate) fn count_of(text: &[u8]) -> Option<(usize, usize)> {
     let digits = text.iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
     let rest = text.get(digits..)?.strip_prefix(b" ")?;
     let count = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;

@@ -21,7 +21,7 @@ enum Found {
 
 /// Whether `sample`, the beginning of a text or all of it, has octet-counted records. The first record may be partial:
 /// after a log rotation, a file starts with the rest of a record.
-pub fn has_octet_counts(sample: &[u8], is_whole: bool) -> bool {
+pub(crate) fn has_octet_counts(sample: &[u8], is_whole: bool) -> bool {
     let first = blanks(sample, 0);
     match record_at(sample, first, is_whole) {
         Found::Record(..) => true,

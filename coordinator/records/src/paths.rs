@@ -10,7 +10,7 @@ use super::source::Source;
 ///
 /// # Errors
 /// Which object can't be read.
-pub fn add_paths(record: &mut Record<'_>, paths: &[String]) -> Result<(), String> {
+pub(crate) fn add_paths(record: &mut Record<'_>, paths: &[String]) -> Result<(), String> {
     let is_no_field = |path: &&String| !record.iter().any(|(field, _)| field == path.as_str());
     let wanted = paths.iter().enumerate().filter(|(_, path)| is_no_field(path));
     let wanted: Vec<(usize, &str)> = wanted.map(|(index, path)| (index, path.as_str())).collect();
@@ -29,7 +29,7 @@ pub fn add_paths(record: &mut Record<'_>, paths: &[String]) -> Result<(), String
 ///
 /// # Errors
 /// Which object can't be read.
-pub fn spread_leaves(record: &mut Record<'_>, source: &Source) -> Result<(), String> {
+pub(crate) fn spread_leaves(record: &mut Record<'_>, source: &Source) -> Result<(), String> {
     for name in &source.leaves {
         if let Some(at) = record.iter().position(|(field, value)| field == name && is_object(value)) {
             let (_, object) = record.remove(at);

@@ -156,7 +156,7 @@ impl Source {
     }
 
     /// The source with the column of record ids that the user names.
-    pub fn with_record_id(mut self, record_id: Option<&str>) -> Self {
+    pub(crate) fn with_record_id(mut self, record_id: Option<&str>) -> Self {
         self.tables.iter_mut().for_each(|rule| rule.record_id = record_id.map(str::to_owned));
         self
     }
@@ -186,7 +186,7 @@ impl Source {
     }
 
     /// Whether a rule makes rows of a table.
-    pub fn has_rule(&self, table: &str) -> bool {
+    pub(crate) fn has_rule(&self, table: &str) -> bool {
         self.tables.iter().any(|rule| rule.table.as_deref() == Some(table))
     }
 
@@ -207,7 +207,7 @@ impl Source {
     }
 
     /// The field that gets the name of a record's file as its kind, if the record lacks it and the name says the kind.
-    pub fn field_of_file_name(&self, record: &Record<'_>, file_name: &str) -> Option<&str> {
+    pub(crate) fn field_of_file_name(&self, record: &Record<'_>, file_name: &str) -> Option<&str> {
         let names = self.file_names.as_ref()?;
         let says_kind = names.names.contains(file_name)
             && field_value(record, &names.has).is_some()
@@ -221,7 +221,7 @@ impl Source {
     }
 
     /// Whether a rule names a field.
-    pub fn names_field(&self, field: &str) -> bool {
+    pub(crate) fn names_field(&self, field: &str) -> bool {
         self.named.contains(field)
     }
 

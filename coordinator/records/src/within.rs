@@ -58,7 +58,7 @@ impl From<WrittenPairs> for PairsIn {
 
 /// Adds the pairs in fields of a record as fields. A key that is in use is named by its path, `message.user`, and so is one
 /// that a rule names by its path. The text itself stays.
-pub fn add_pairs(record: &mut Record<'_>, source: &Source) {
+pub(crate) fn add_pairs(record: &mut Record<'_>, source: &Source) {
     for PairsIn { field: within, pairs } in &source.pairs {
         let Some((_, text)) = record.iter().find(|(name, _)| name == within) else { continue };
         let text = text.clone();
@@ -91,7 +91,7 @@ pub fn is_list_path(name: &str) -> bool {
 ///
 /// # Errors
 /// Which field holds JSON that can't be read.
-pub fn add_list_values(record: &mut Record<'_>, paths: &[String]) -> Result<(), String> {
+pub(crate) fn add_list_values(record: &mut Record<'_>, paths: &[String]) -> Result<(), String> {
     for path in paths {
         if record.iter().any(|(name, _)| name == path) {
             continue;

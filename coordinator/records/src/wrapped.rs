@@ -46,7 +46,7 @@ pub enum Message {
 
 impl Wrapped {
     /// The CEF messages in most of `records`.
-    pub fn cef_in(records: &[Record<'_>]) -> Option<Self> {
+    pub(crate) fn cef_in(records: &[Record<'_>]) -> Option<Self> {
         let is_message = |text: &str| {
             messages::contains_message(text.as_bytes()) && cef::read(text, &mut Record::new()).is_ok()
         };
@@ -54,7 +54,7 @@ impl Wrapped {
     }
 
     /// The lines of a source in most of the first `records`.
-    pub fn lines_in(records: &[Record<'_>], sources: &Sources) -> Option<Self> {
+    pub(crate) fn lines_in(records: &[Record<'_>], sources: &Sources) -> Option<Self> {
         let records = &records[..records.len().min(SAMPLE)];
         sources.with_lines().find_map(|lines| {
             let path = path_in_most(records, &|text| lines.format.takes(text.as_bytes()))?;
@@ -63,7 +63,7 @@ impl Wrapped {
     }
 
     /// JSON of a known source in most of the first `records`, and the source. If the user names one, it must be that.
-    pub fn json_in(
+    pub(crate) fn json_in(
         records: &[Record<'_>],
         sources: &Sources,
         requested_table: Option<&str>,

@@ -65,23 +65,22 @@ impl fmt::Display for DateReason {
                 "not read: no row of this date can name the entity, and nothing ties it to a name there",
             ),
             DateReason::File(fault) => write!(formatter, "{fault}"),
-            DateReason::OutsideWindow { rows: 1 } => {
-                formatter.write_str("1 row has a time outside the window")
-            }
             DateReason::OutsideWindow { rows } => {
-                write!(formatter, "{rows} rows have a time outside the window")
+                write!(formatter, "{} a time outside the window", rows_have(*rows))
             }
-            DateReason::WithoutTime { rows: 1 } => formatter.write_str("1 row has no readable time"),
-            DateReason::WithoutTime { rows } => write!(formatter, "{rows} rows have no readable time"),
-            DateReason::UnreadableValues { column, values: 1 } => {
-                write!(formatter, "1 value of {column} could not be read and counts as null")
-            }
+            DateReason::WithoutTime { rows } => write!(formatter, "{} no readable time", rows_have(*rows)),
             DateReason::UnreadableValues { column, values } => {
-                write!(formatter, "{values} values of {column} could not be read and count as null")
+                let (noun, verb) = if *values == 1 { ("value", "counts") } else { ("values", "count") };
+                write!(formatter, "{values} {noun} of {column} could not be read and {verb} as null")
             }
             DateReason::Stored(text) => formatter.write_str(text),
         }
     }
+}
+
+/// The beginning of a sentence about rows.
+fn rows_have(rows: u64) -> String {
+    if rows == 1 { "1 row has".to_owned() } else { format!("{rows} rows have") }
 }
 
 /// All reasons of a date; none if it was read completely. In JSON they are one text, or null.

@@ -78,7 +78,7 @@ impl DayMonth {
     }
 
     /// Whether it is a date in any order.
-    pub fn is_possible(self) -> bool {
+    pub(crate) fn is_possible(self) -> bool {
         self.date(DateOrder::DayFirst).or(self.date(DateOrder::MonthFirst)).is_some()
     }
 

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Field};
 use super::resolve::PlaceStep;
 
 /// The type of a column with those fields only that lie on any of the `ways`.
-pub fn narrowed(stored: &DataType, ways: &[&[PlaceStep]]) -> DataType {
+pub(crate) fn narrowed(stored: &DataType, ways: &[&[PlaceStep]]) -> DataType {
     if ways.iter().any(|way| way.is_empty()) {
         return stored.clone();
     }

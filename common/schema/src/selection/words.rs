@@ -7,7 +7,7 @@ const SEPARATORS: &[char] =
     &['"', '\'', '{', '}', '[', ']', '(', ')', '<', '>', ',', ';', '=', '|', '\t', '\n', '\r', ' '];
 
 /// The first result of `test` for a word of `text`; for JSON, for a word of its values.
-pub fn find_word<T>(text: &str, test: &mut dyn FnMut(&str) -> Option<T>) -> Option<T> {
+pub(crate) fn find_word<T>(text: &str, test: &mut dyn FnMut(&str) -> Option<T>) -> Option<T> {
     let is_json = text.starts_with(['{', '[']);
     match is_json.then(|| serde_json::from_str::<Value>(text)) {
         Some(Ok(value)) => in_value(&value, test),

@@ -9,7 +9,7 @@ use hindcast_base::time::{Window, parse_time};
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::{Config, Layer};
 use hindcast_engine::runtime;
-use hindcast_lake::{MappingPreset, mapping_presets};
+use hindcast_lake::{Location, MappingPreset, mapping_presets};
 use serde::Serialize;
 
 use super::Outcome;
@@ -169,33 +169,39 @@ pub(super) async fn run(arguments: &TablesArguments) -> Result<Outcome> {
             let done = compact(root, table, &options, &runtime(MEMORY_BYTES, None)?).await?;
             if arguments.json { terminal::print_json(&done)? } else { print_compacted(table, &done) }
         }
-        Action::Delete { table, yes } => {
-            if !yes {
-                inventory::existing(root, table).await?;
-                return Err(Error::Invalid(format!(
-                    "nothing was deleted: give --yes to delete {table} with all its files"
-                )));
-            }
-            // Do this first, and also if the table is gone: files that are marked as imported can't be imported again.
-            let forgotten = hindcast_import::forget(root, table).await?;
-            match inventory::delete(root, table).await? {
-                Some(objects) => println!("deleted {table}: {}", counted(objects, "file")),
-                None if forgotten > 0 => {
-                    println!("{table} was deleted before; the markers of its imports are now deleted too")
-                }
-                None => return Err(inventory::absent(root, table)),
-            }
-        }
+        Action::Delete { table, yes } => delete_table(root, table, *yes).await?,
         Action::Save { table, window } => {
             let window = window.window()?;
             let saved = save::save(lake, &config, &runtime(MEMORY_BYTES, None)?, table, window).await?;
             println!(
-                "{table}: wrote {} rows in {} files; the table now has {} rows",
-                saved.rows_written, saved.files_written, saved.rows_in_table
+                "{table}: wrote {} rows in {}; the table now has {} rows",
+                saved.rows_written,
+                counted(saved.files_written, "file"),
+                saved.rows_in_table
             );
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Deletes a table with all its files, if `yes` says so.
+async fn delete_table(root: &Location, table: &str, yes: bool) -> Result<()> {
+    if !yes {
+        inventory::existing(root, table).await?;
+        return Err(Error::Invalid(format!(
+            "nothing was deleted: give --yes to delete {table} with all its files"
+        )));
+    }
+    // Do this first, and also if the table is gone: files that are marked as imported can't be imported again.
+    let forgotten = hindcast_import::forget(root, table).await?;
+    match inventory::delete(root, table).await? {
+        Some(objects) => println!("deleted {table}: {}", counted(objects, "file")),
+        None if forgotten > 0 => {
+            println!("{table} was deleted before; the markers of its imports are now deleted too")
+        }
+        None => return Err(inventory::absent(root, table)),
+    }
+    Ok(())
 }
 
 /// Prints the preset whose schema the columns of a table without one have.

@@ -303,13 +303,10 @@ impl Times {
 /// wrongly write them.
 pub(super) fn minute_of(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    let is_minute = |at: &usize| {
-        bytes[*at..at + 4].iter().map(u8::is_ascii_digit).eq([false, true, true, false])
-            && (bytes[*at], bytes[at + 3]) == (b':', b':')
-    };
     let digits_of = |seconds: usize| bytes[seconds..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let minutes = (0..bytes.len().checked_sub(3)?).filter(is_minute);
-    let seconds = minutes.map(|at| at + 4).find(|seconds| digits_of(*seconds) > 2)?;
+    let is_minute = |four: &[u8]| matches!(four, [b':', b'0'..=b'9', b'0'..=b'9', b':']);
+    let minutes = bytes.windows(4).enumerate().filter(|(_, four)| is_minute(four));
+    let seconds = minutes.map(|(at, _)| at + 4).find(|seconds| digits_of(*seconds) > 2)?;
     let is_of_second = |character: char| character.is_ascii_digit() || matches!(character, '.' | ',');
     let rest = text[seconds..].trim_start_matches(is_of_second);
     Some(format!("{}00{rest}", &text[..seconds]))

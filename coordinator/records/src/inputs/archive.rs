@@ -101,7 +101,7 @@ pub fn walk(file: Box<dyn ReadSeek + '_>, bytes: u64, visit: Visit<'_>) -> Resul
 }
 
 /// Like [`walk`], with a limit for the bytes that come out of archives and compressions.
-pub fn walk_within(
+pub(crate) fn walk_within(
     mut file: Box<dyn ReadSeek + '_>,
     limit: u64,
     visit: Visit<'_>,

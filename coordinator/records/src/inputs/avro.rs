@@ -24,7 +24,7 @@ const BODY: &str = "Body";
 ///
 /// # Errors
 /// If the header can't be read.
-pub fn avro(stream: Bytestream) -> io::Result<Bytestream> {
+pub(crate) fn avro(stream: Bytestream) -> io::Result<Bytestream> {
     let opened = || ReaderBuilder::new().with_batch_size(BATCH_ROWS).build(BufReader::new(stream));
     let batches = catch_panic_sync(opened)
         .map_err(|panic| io::Error::other(format!("its decoder panicked: {panic}")))?

@@ -18,7 +18,7 @@ pub struct Format {
     /// The bytes with which its files begin, at most eight.
     magic: &'static [u8],
     /// Converts a file, which begins with the magic bytes, to text such as NDJSON. An error comes at once if the file
-    /// can't be opened, otherwise when the text is read up to it. Formats that need random access use [`spooled`]; those
+    /// can't be opened, otherwise when the text is read up to it. Formats that need random access use `spooled`; those
     /// that write their text use [`piped`].
     pub read: fn(Bytestream) -> io::Result<Bytestream>,
 }

@@ -11,7 +11,7 @@ use super::streams::{Bytestream, peeked};
 use super::{binary, encoding};
 
 /// Most layers around a text: compressions, and archives within archives.
-pub const MAX_LAYERS: usize = 6;
+pub(crate) const MAX_LAYERS: usize = 6;
 /// Longest magic bytes.
 const MAGIC_BYTES: usize = 8;
 /// Memory for decompressing xz, which can ask for any size.
@@ -94,7 +94,7 @@ pub fn text_of(stream: Bytestream) -> Result<(Bytestream, Layers), String> {
 ///
 /// # Errors
 /// Why it can't be read.
-pub fn text_unless_binary(stream: Bytestream) -> Result<Option<Bytestream>, String> {
+pub(crate) fn text_unless_binary(stream: Bytestream) -> Result<Option<Bytestream>, String> {
     let (head, stream, _) = decompressed(stream)?;
     Ok(binary::format_of(&head).is_none().then(|| encoding::decoded(stream).0))
 }

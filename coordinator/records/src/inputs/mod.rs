@@ -264,7 +264,7 @@ impl Input {
     ///
     /// # Errors
     /// [`Error::Io`] if it did not.
-    pub fn check_whole(&self) -> Result<()> {
+    pub(crate) fn check_whole(&self) -> Result<()> {
         self.failure.get().map_or(Ok(()), |reason| {
             Err(Error::io(format!("reading {}", self.name))(io::Error::other(reason.clone())))
         })

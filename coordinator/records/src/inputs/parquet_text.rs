@@ -109,7 +109,7 @@ impl<A: Values> Encoder for Bytes<'_, A> {
 
 /// Bytes as text if they are UTF-8 without control characters, without the NUL bytes that pad a fixed size; otherwise
 /// in hexadecimal.
-pub fn format_value(bytes: &[u8]) -> String {
+pub(crate) fn format_value(bytes: &[u8]) -> String {
     let filled = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let is_text =
         |text: &&str| !text.chars().any(|character| character.is_control() && !character.is_whitespace());

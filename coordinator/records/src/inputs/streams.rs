@@ -48,7 +48,7 @@ impl Read for Failing {
 ///
 /// # Errors
 /// If the stream fails, or the file can't be written.
-pub fn spooled(stream: &mut dyn Read) -> io::Result<File> {
+pub(crate) fn spooled(stream: &mut dyn Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(stream, &mut file)?;
     file.rewind()?;

@@ -8,12 +8,12 @@ use super::archive::ReadSeek;
 use super::streams::read_up_to;
 
 /// Bytes of a header; files are padded to a multiple.
-pub const BLOCK_BYTES: usize = 512;
+pub(crate) const BLOCK_BYTES: usize = 512;
 /// Most bytes of a long name or of the attributes of a file.
 const MAX_EXTENSION_BYTES: u64 = 1 << 20;
 
 /// Whether a file that begins with `head` is a tar archive: its first header has the right checksum.
-pub fn is_header(head: &[u8]) -> bool {
+pub(crate) fn is_header(head: &[u8]) -> bool {
     let header = head.get(..BLOCK_BYTES).filter(|header| header[0] != 0).map(Header::from_byte_slice);
     header.is_some_and(is_whole)
 }

@@ -13,7 +13,7 @@ pub const SYSLOG_TIME: &str = "SyslogTime";
 const SEVERITIES: [&str; 8] = ["emerg", "alert", "critical", "error", "warning", "notice", "info", "debug"];
 
 /// Whether `text` may precede a message: nothing, words, or what begins like a syslog message, but not cells.
-pub fn is_header(text: &str) -> bool {
+pub(crate) fn is_header(text: &str) -> bool {
     let plain = text.split_once('[').map_or(text, |(before, _)| before);
     let is_syslog = messages::is_record(plain.trim_start().as_bytes());
     !plain.contains([',', ';', '"', '{', '=']) && (is_syslog || !plain.contains('\t'))

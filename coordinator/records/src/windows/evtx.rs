@@ -23,7 +23,7 @@ const DIRTY_FLAG_AT: usize = 120;
 ///
 /// # Errors
 /// If the log has no header.
-pub fn as_xml(mut stream: Bytestream) -> io::Result<Bytestream> {
+pub(crate) fn as_xml(mut stream: Bytestream) -> io::Result<Bytestream> {
     let mut header = [0; HEADER_BYTES];
     match read_up_to(&mut stream, &mut header) {
         (_, Some(error)) => return Err(error),

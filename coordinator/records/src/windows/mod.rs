@@ -66,7 +66,7 @@ impl Events {
     }
 
     /// Whether a record is an event of a known form, or wraps one.
-    pub fn are_in(&self, record: &Record<'_>) -> bool {
+    pub(crate) fn are_in(&self, record: &Record<'_>) -> bool {
         let mut record = record.clone();
         self.unwrap(&mut record).is_some()
     }

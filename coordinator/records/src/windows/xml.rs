@@ -13,7 +13,7 @@ use super::super::rejects::Reject;
 /// Begins an instruction in the XML of a binary log, with the reason why a part of the log can't be read.
 pub const REJECT: &str = "<?hindcast-reject ";
 /// Ends that instruction.
-pub const REJECT_END: &str = "?>";
+pub(crate) const REJECT_END: &str = "?>";
 const BEGIN: &[u8] = b"<Event";
 const END: &[u8] = b"</Event>";
 
@@ -66,7 +66,7 @@ fn next_event(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Whether text is events: alone, in a list, or after headers of syslog.
-pub fn are_events(text: &[u8], is_whole: bool) -> bool {
+pub(crate) fn are_events(text: &[u8], is_whole: bool) -> bool {
     if text.starts_with(REJECT.as_bytes()) {
         return true;
     }

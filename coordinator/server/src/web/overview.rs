@@ -297,10 +297,8 @@ fn cell(entry: Option<&CoverageEntry>) -> Cell {
         Status::Missing => "—".into(),
         Status::Failed => format!("! {}", short(entry.rows)),
     };
-    let title = {
-        let (rows, files) = (counted(entry.rows, "row"), counted(entry.files, "file"));
-        format!("{status}: {rows} in {files}, {}", format_bytes(entry.bytes))
-    };
+    let (rows, files) = (counted(entry.rows, "row"), counted(entry.files, "file"));
+    let title = format!("{status}: {rows} in {files}, {}", format_bytes(entry.bytes));
     Cell { status, text, title }
 }
 
