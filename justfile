@@ -112,7 +112,7 @@ beacon-quality *arguments:
     test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)
     target/beacon-venv/bin/python benches/beacon_quality.py target/debug/hindcast {{arguments}}
 
-# What is found in the recorded attacks of this folder, its rank and what stands above it; and ranks beside published rules (docs/attack-quality.md)
+# What is found in the recorded attacks of this folder, its rank and what stands above it; and its ranks and those of published rules (docs/attack-quality.md)
 attack-quality samples *arguments:
     cargo build --bin hindcast
     test -x target/beacon-venv/bin/python || (python3 -m venv target/beacon-venv && target/beacon-venv/bin/pip -q install numpy pyarrow)

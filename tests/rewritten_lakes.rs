@@ -109,10 +109,11 @@ impl Rewritten {
     }
 }
 
-/// The rows that a scan read, by table.
+/// The rows that a scan read, by table. The demo has no DNS logs.
 fn rows_of(summary: &Value) -> Counts {
     let mut rows = Counts::new();
-    for entry in summary["coverage"]["tables"].as_array().expect("coverage") {
+    let entries = summary["coverage"]["tables"].as_array().expect("coverage");
+    for entry in entries.iter().filter(|entry| entry["status"] != "missing") {
         let table = entry["table"].as_str().expect("a table").to_owned();
         *rows.entry(table).or_default() += entry["rows"].as_u64().expect("rows");
     }

@@ -215,10 +215,10 @@ fn a_table_that_is_not_needed_is_not_refused() {
     write("BlobServiceLogs");
     let log = |table: &str| place.lake().join(table).join("_delta_log");
     fs::create_dir(log("BlobServiceLogs")).expect("a folder");
-    let read = place.scan("--suite exfiltration");
+    let read = place.scan("--only cli_storage_uploads");
     assert!(!stderr(&read).contains("the Delta log of "), "{}", stderr(&read));
     fs::rename(log("BlobServiceLogs"), log("StorageBlobLogs")).expect("moved");
-    let refused = place.scan("--suite exfiltration");
+    let refused = place.scan("--only cli_storage_uploads");
     assert!(!refused.status.success());
     assert!(stderr(&refused).contains("the Delta log of StorageBlobLogs"), "{}", stderr(&refused));
 }

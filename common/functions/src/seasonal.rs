@@ -2,7 +2,7 @@
 //!
 //! The series is split as STL does (Cleveland et al., *STL: A Seasonal-Trend Decomposition Procedure Based on Loess*, 1990) into trend,
 //! season and remainder, with medians in place of loess, because a median does not follow the spikes that are looked for. The remainder
-//! is judged by a fence around its tenth and ninetieth percentile, as Kusto's `series_outliers` does (Tukey, *Exploratory Data
+//! is compared with a fence around its tenth and ninetieth percentile, as Kusto's `series_outliers` does (Tukey, *Exploratory Data
 //! Analysis*, 1977): a fence holds for remainders that are not normal, such as the bursts of a workstation.
 
 use std::sync::Arc;
@@ -84,12 +84,12 @@ impl PartitionEvaluator for Evaluator {
     fn evaluate_all(&mut self, values: &[ArrayRef], num_rows: usize) -> Result<ArrayRef> {
         let hours = values[0].as_primitive::<Int64Type>().values();
         let amounts = values[1].as_primitive::<Int64Type>();
-        let judged = series(hours, amounts).map(|(series, places)| (judge(&series), places));
-        let row = |index: usize| -> Option<Judged> {
-            let (judged, places) = judged.as_ref()?;
-            judged.get(*places.get(index)?).copied().flatten()
+        let scores = series(hours, amounts).map(|(series, places)| (score_hours(&series), places));
+        let row = |index: usize| -> Option<HourScore> {
+            let (scores, places) = scores.as_ref()?;
+            scores.get(*places.get(index)?).copied().flatten()
         };
-        let rows: Vec<Option<Judged>> = (0..num_rows).map(row).collect();
+        let rows: Vec<Option<HourScore>> = (0..num_rows).map(row).collect();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(rows.iter().map(|row| row.map(|row| row.usual)).collect::<Float64Array>()),
             Arc::new(rows.iter().map(|row| row.map(|row| row.score)).collect::<Float64Array>()),
@@ -102,7 +102,7 @@ impl PartitionEvaluator for Evaluator {
 
 /// What is known about an hour.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Judged {
+struct HourScore {
     /// Bytes that are usual.
     usual: f64,
     /// Scales above the fence; negative below it.
@@ -131,14 +131,14 @@ fn series(hours: &[i64], amounts: &Int64Array) -> Option<(Vec<f64>, Vec<usize>)>
     Some((series, places))
 }
 
-/// Judges every hour of a series; `None` for hours without data, or with too little data around them.
-fn judge(series: &[f64]) -> Vec<Option<Judged>> {
+/// Scores every hour of a series; `None` for hours without data, or with too little data around them.
+fn score_hours(series: &[f64]) -> Vec<Option<HourScore>> {
     let period = if series.len() >= MIN_HOURS_OF_WEEKS { HOURS_PER_WEEK } else { HOURS_PER_DAY };
     let usual = usual(series, period);
     let remainders: Vec<f64> = series.iter().zip(&usual).map(|(value, usual)| value - usual).collect();
     let active = |place: usize| series[place] > 0.0;
     let mut window = SortedWindow::default();
-    let mut judged = Vec::with_capacity(series.len());
+    let mut scores = Vec::with_capacity(series.len());
     let mut end = 0;
     for place in 0..series.len() {
         while end < series.len() && end <= place + SCALE_HALF {
@@ -151,17 +151,17 @@ fn judge(series: &[f64]) -> Vec<Option<Judged>> {
             window.remove(remainders[place - SCALE_HALF - 1]);
         }
         let is_known = active(place) && window.len() >= MIN_ACTIVE;
-        judged.push(is_known.then(|| of_hour(&window, remainders[place], usual[place], period)));
+        scores.push(is_known.then(|| of_hour(&window, remainders[place], usual[place], period)));
     }
-    judged
+    scores
 }
 
-/// Judges an hour by the remainders around it.
-fn of_hour(window: &SortedWindow, remainder: f64, usual: f64, period: usize) -> Judged {
+/// Scores an hour by the remainders around it.
+fn of_hour(window: &SortedWindow, remainder: f64, usual: f64, period: usize) -> HourScore {
     let (low, high) = (window.quantile(0.1), window.quantile(0.9));
     let scale = (high - low).max(MIN_SCALE * usual).max(1.0);
     let similar = window.count_from(SIMILAR * remainder) as i64 - i64::from(remainder > 0.0);
-    Judged { usual, score: (remainder - high) / scale, similar, period: period as i64 }
+    HourScore { usual, score: (remainder - high) / scale, similar, period: period as i64 }
 }
 
 /// What is usual for every hour: trend, season, and the level of the day around it; at least 0.

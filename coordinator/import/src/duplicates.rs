@@ -1,6 +1,5 @@
 //! Finds rows whose record id another row of the same table and date has, in the lake or in the import. A row with the same
-//! values in all columns is left out; a row that differs is imported. If the source says that an id names a record, such a row is left
-//! out too: services deliver the same record several times, with fields added.
+//! values in all columns is left out; a row that differs is imported.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -21,7 +20,7 @@ use hindcast_records::source::time_column;
 /// Rows whose record id another row has.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
-    /// Rows left out because a row with the same id has the same values, or because the id alone says that it is the same record.
+    /// Rows left out because a row with the same id has the same values.
     pub(super) duplicates: u64,
     /// Rows imported although a row with the same id exists, because other values differ.
     pub(super) changed: u64,
@@ -37,19 +36,10 @@ impl AddAssign for Counts {
 /// The record ids seen so far, and their rows. Each row of a date takes 32 bytes as long as the import runs.
 pub(super) struct Duplicates {
     lake: Location,
-    /// The column that the user names.
-    column: Option<String>,
+    column: String,
     known: Tables,
     seen: HashMap<(String, NaiveDate), Seen>,
     handle: Handle,
-}
-
-/// What makes two rows the same record.
-pub(super) struct Identity {
-    /// The column of the id.
-    column: String,
-    /// Whether the id alone does, and not all values.
-    is_id_alone: bool,
 }
 
 /// Ids and rows of one date of a table, as digests.
@@ -63,14 +53,8 @@ struct Seen {
 
 impl Duplicates {
     /// No ids yet. The ids of a date in the lake are read with the first row of that date.
-    pub(super) fn new(lake: Location, column: Option<String>, known: Tables) -> Self {
+    pub(super) fn new(lake: Location, column: String, known: Tables) -> Self {
         Self { lake, column, known, seen: HashMap::new(), handle: Handle::current() }
-    }
-
-    /// What makes rows the same record: the column that the user names, with all values, otherwise the `unique` column of the source.
-    pub(super) fn identity_of(&self, unique: Option<&str>) -> Option<Identity> {
-        let own = self.column.clone().map(|column| Identity { column, is_id_alone: false });
-        own.or_else(|| unique.map(|column| Identity { column: column.to_owned(), is_id_alone: true }))
     }
 
     /// Which rows to import: those without an id, and the first of each id and values.
@@ -80,20 +64,16 @@ impl Duplicates {
     pub(super) fn first_of_each(
         &mut self,
         table: &str,
-        identity: &Identity,
         rows: &RecordBatch,
         counts: &mut Counts,
     ) -> Result<Vec<bool>> {
-        let column = &identity.column;
-        if rows.column_by_name(column).is_none() {
-            if identity.is_id_alone {
-                return Ok(vec![true; rows.num_rows()]);
-            }
+        if rows.column_by_name(&self.column).is_none() {
+            let column = &self.column;
             return Err(Error::Invalid(format!(
                 "rows of {table} have no column {column} to find duplicates by"
             )));
         }
-        let digests = Digests::of(rows, column)?;
+        let digests = Digests::of(rows, &self.column)?;
         let times = rows
             .column_by_name(time_column(self.known, table))
             .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
@@ -102,12 +82,8 @@ impl Duplicates {
         for row in 0..rows.num_rows() {
             let is_kept = match digests.id(row)? {
                 None => true,
-                Some(id) if identity.is_id_alone => {
-                    self.is_new((table, date_of_us(times.value(row))), column, id, counts)?
-                }
                 Some(id) => {
-                    let date = date_of_us(times.value(row));
-                    self.is_first((table, date), column, (id, digests.row(row)?), counts)?
+                    self.is_first((table, date_of_us(times.value(row))), id, digests.row(row)?, counts)?
                 }
             };
             keep.push(is_kept);
@@ -115,43 +91,24 @@ impl Duplicates {
         Ok(keep)
     }
 
-    /// What was seen of a date; at first, the ids in the lake.
-    fn seen(&mut self, table: &str, date: NaiveDate, column: &str) -> Result<&mut Seen> {
-        match self.seen.entry((table.to_owned(), date)) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                let ids = self.handle.block_on(in_lake(&self.lake, table, date, column, Some(column)))?;
-                Ok(entry.insert(Seen { ids_in_lake: ids, ..Seen::default() }))
-            }
-        }
-    }
-
-    /// Whether no row had the id before.
-    fn is_new(
-        &mut self,
-        (table, date): (&str, NaiveDate),
-        column: &str,
-        id: u128,
-        counts: &mut Counts,
-    ) -> Result<bool> {
-        let seen = self.seen(table, date, column)?;
-        let is_new = !seen.ids_in_lake.contains(&id) && seen.ids.insert(id);
-        counts.duplicates += u64::from(!is_new);
-        Ok(is_new)
-    }
-
     fn is_first(
         &mut self,
         (table, date): (&str, NaiveDate),
-        column: &str,
-        (id, row): (u128, u128),
+        id: u128,
+        row: u128,
         counts: &mut Counts,
     ) -> Result<bool> {
-        let (lake, handle) = (self.lake.clone(), self.handle.clone());
-        let seen = self.seen(table, date, column)?;
+        let (lake, column) = (&self.lake, self.column.as_str());
+        let seen = match self.seen.entry((table.to_owned(), date)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let ids = self.handle.block_on(in_lake(lake, table, date, column, Some(column)))?;
+                entry.insert(Seen { ids_in_lake: ids, ..Seen::default() })
+            }
+        };
         // The lake's rows are read only if one of them can be the same.
         if seen.ids_in_lake.contains(&id) {
-            seen.rows.extend(handle.block_on(in_lake(&lake, table, date, column, None))?);
+            seen.rows.extend(self.handle.block_on(in_lake(lake, table, date, column, None))?);
             seen.ids.extend(std::mem::take(&mut seen.ids_in_lake));
         }
         if !seen.rows.insert(row) {

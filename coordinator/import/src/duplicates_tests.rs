@@ -40,10 +40,8 @@ fn lake() -> Location {
 async fn kept(lake: Location, batches: Vec<RecordBatch>) -> (Vec<Vec<bool>>, u64, u64) {
     let find = move || {
         let (mut duplicates, mut counts) =
-            (Duplicates::new(lake, Some("Id".into()), Tables::built_in()), Counts::default());
-        let identity = duplicates.identity_of(None).unwrap();
-        let kept =
-            batches.iter().map(|rows| duplicates.first_of_each("Own", &identity, rows, &mut counts).unwrap());
+            (Duplicates::new(lake, "Id".into(), Tables::built_in()), Counts::default());
+        let kept = batches.iter().map(|rows| duplicates.first_of_each("Own", rows, &mut counts).unwrap());
         let kept = kept.collect();
         (kept, counts.duplicates, counts.changed)
     };
@@ -97,36 +95,9 @@ async fn rows_of_the_lake_count_in_any_type_and_order_of_columns() {
 async fn a_table_without_the_column_is_an_error() {
     let rows = batch(&[(MORNING, Some("a"), "1")]).project(&[0, 2]).unwrap();
     let find = move || {
-        let mut duplicates = Duplicates::new(lake(), Some("Id".into()), Tables::built_in());
-        let identity = duplicates.identity_of(None).unwrap();
-        duplicates.first_of_each("Own", &identity, &rows, &mut Counts::default()).unwrap_err().to_string()
+        let mut duplicates = Duplicates::new(lake(), "Id".into(), Tables::built_in());
+        duplicates.first_of_each("Own", &rows, &mut Counts::default()).unwrap_err().to_string()
     };
     let error = tokio::task::spawn_blocking(find).await.unwrap();
     assert_eq!(error, "rows of Own have no column Id to find duplicates by");
-}
-
-#[tokio::test]
-async fn an_id_of_the_source_is_enough_for_the_same_record() {
-    let first = batch(&[
-        (MORNING, Some("a"), "1"),
-        (MORNING, Some("a"), "2"),
-        (MORNING, None, "1"),
-        (MORNING, None, "1"),
-    ]);
-    let find = move || {
-        let mut duplicates = Duplicates::new(lake(), None, Tables::built_in());
-        assert!(duplicates.identity_of(None).is_none());
-        let (identity, other) =
-            (duplicates.identity_of(Some("Id")).unwrap(), duplicates.identity_of(Some("Other")).unwrap());
-        let mut counts = Counts::default();
-        let mut kept = |identity: &Identity, rows: &RecordBatch| {
-            duplicates.first_of_each("Own", identity, rows, &mut counts).unwrap()
-        };
-        assert_eq!(kept(&identity, &first), [true, false, true, true]);
-        assert_eq!(kept(&identity, &first), [false, false, true, true]);
-        // Rows without the column have no id.
-        assert_eq!(kept(&other, &first), [true; 4]);
-        assert_eq!((counts.duplicates, counts.changed), (3, 0));
-    };
-    tokio::task::spawn_blocking(find).await.unwrap();
 }

@@ -12,7 +12,8 @@ use super::additional;
 use super::columns::{Builder, Column, stored_type};
 use super::row_time::{Candidates, TIME_FIELDS, TimeReader, UTC_SUFFIX};
 use super::times::{Evidence, Times};
-use hindcast_records::{format::Record, source::TableRule, source::cluster_column, source::time_column};
+use hindcast_records::format::Record;
+use hindcast_records::source::{TableRule, cluster_column, time_column};
 
 /// Most columns of a table.
 const MAX_COLUMNS: usize = 4_000;
@@ -58,8 +59,6 @@ pub(super) struct TableRows {
     pub(super) table: String,
     /// The column that clusters its rows, if there is one.
     pub(super) cluster: Option<String>,
-    /// The column with the id of a record, which counts once, if the rule names one.
-    pub(super) unique: Option<String>,
     /// The rows.
     pub(super) batch: RecordBatch,
     /// Values that became null because they are not of the column's type, by column.
@@ -103,7 +102,8 @@ impl<'r> Rows<'r> {
         // Columns that a rule fills exist even if no record has them, so that analyses that need them run.
         let known_column = |name: &String| rows.spec.and_then(|spec| spec.column(name));
         let is_known = |name: &&String| known_column(name).is_some_and(|column| !column.is_optional);
-        let filled: Vec<_> = rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
+        let filled: Vec<&String> =
+            rule.constants.keys().chain(rule.columns.keys().filter(is_known)).collect();
         for column in filled {
             rows.column(column, false);
         }
@@ -209,7 +209,6 @@ impl<'r> Rows<'r> {
         Ok(Some(TableRows {
             table: self.table,
             cluster,
-            unique: self.rule.unique.clone(),
             batch,
             unreadable: self.unreadable,
             notes: self.notes,

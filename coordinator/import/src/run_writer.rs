@@ -32,7 +32,7 @@ pub(super) struct RunWriter<'a> {
     tables_without_log: BTreeSet<String>,
     writing: Option<JoinHandle<Result<Written>>>,
     written: Written,
-    duplicates: Arc<Mutex<Duplicates>>,
+    duplicates: Option<Arc<Mutex<Duplicates>>>,
 }
 
 /// What was written so far.
@@ -56,7 +56,6 @@ impl Written {
 #[derive(Default)]
 struct PendingRows {
     cluster: Option<String>,
-    unique: Option<String>,
     batches: Vec<RecordBatch>,
 }
 
@@ -66,7 +65,10 @@ impl<'a> RunWriter<'a> {
     /// # Errors
     /// [`Error::Io`] if there can be no temporary folder.
     pub(super) fn new(request: &'a ImportRequest) -> Result<Self> {
-        let duplicates = Duplicates::new(request.lake.clone(), request.record_id.clone(), request.known);
+        let duplicates = request.record_id.as_ref().map(|column| {
+            let duplicates = Duplicates::new(request.lake.clone(), column.clone(), request.known);
+            Arc::new(Mutex::new(duplicates))
+        });
         Ok(Self {
             request,
             scratch: tempfile::tempdir().map_err(Error::io("making a temporary folder"))?,
@@ -76,7 +78,7 @@ impl<'a> RunWriter<'a> {
             tables_without_log: BTreeSet::new(),
             writing: None,
             written: Written::default(),
-            duplicates: Arc::new(Mutex::new(duplicates)),
+            duplicates,
         })
     }
 
@@ -85,7 +87,6 @@ impl<'a> RunWriter<'a> {
         self.run_bytes += rows.batch.get_array_memory_size();
         let pending = self.run.entry(rows.table).or_default();
         pending.cluster = rows.cluster;
-        pending.unique = pending.unique.take().or(rows.unique);
         pending.batches.push(rows.batch);
     }
 
@@ -142,21 +143,19 @@ fn write(
     run: BTreeMap<String, PendingRows>,
     mut written: Written,
     (folder, number, is_last): (&Path, usize, bool),
-    duplicates: &Mutex<Duplicates>,
+    duplicates: Option<&Mutex<Duplicates>>,
 ) -> Result<Written> {
     for (table, pending) in run {
         let cluster = pending.cluster.as_deref();
         for (part, rows) in runs::combined(known, &table, cluster, pending.batches)?.iter().enumerate() {
-            let mut duplicates = duplicates.lock().unwrap_or_else(PoisonError::into_inner);
-            let keep = match duplicates.identity_of(pending.unique.as_deref()) {
-                Some(identity) => {
-                    let first =
-                        |batch| duplicates.first_of_each(&table, &identity, batch, &mut written.counts);
+            let keep = match duplicates {
+                Some(duplicates) => {
+                    let mut duplicates = duplicates.lock().unwrap_or_else(PoisonError::into_inner);
+                    let first = |batch| duplicates.first_of_each(&table, batch, &mut written.counts);
                     Some(rows.batches.iter().map(first).collect::<Result<Vec<_>>>()?.concat())
                 }
                 None => None,
             };
-            drop(duplicates);
             let sorted = runs::Sorted { table: &table, cluster, rows, keep: keep.as_deref() };
             let name = format!("{number}-{part}");
             match is_last && number == 0 {

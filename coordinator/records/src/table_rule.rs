@@ -82,9 +82,6 @@ pub struct TableRule {
     /// Column that clusters rows, for tables that Hindcast does not know.
     #[serde(default)]
     pub cluster_by: Option<String>,
-    /// The column whose value a record has alone: a row whose value was seen before is the same record again.
-    #[serde(default)]
-    pub unique: Option<String>,
     /// The column of record ids that the user names.
     #[serde(skip)]
     pub record_id: Option<String>,

@@ -41,14 +41,12 @@ pub(super) async fn add_roots(
     Ok(())
 }
 
-/// The rollups that the analysis of a finding reads.
+/// The rollups that the analysis of a finding needs; if it needs none, those that it can read. What an analysis reads in addition
+/// only weighs a finding.
 fn rollups_of(detections: Detections, finding: &Finding) -> BTreeSet<&'static str> {
-    let analysis = detections.by_id(&finding.analysis);
-    analysis
-        .iter()
-        .flat_map(|analysis| analysis.rollups.iter().chain(analysis.optional_rollups))
-        .copied()
-        .collect()
+    let Some(analysis) = detections.by_id(&finding.analysis) else { return BTreeSet::new() };
+    let needed = if analysis.rollups.is_empty() { analysis.optional_rollups } else { analysis.rollups };
+    needed.iter().copied().collect()
 }
 
 /// The state of one unit and rollup, and where its rows came from.

@@ -86,7 +86,11 @@ async fn an_empty_window_has_no_risk_and_says_why() {
     lake.write_sessions("2026-03-01", &[("10", VENDOR, "10.0.0.1", "203.0.113.1")]);
     let window = ("2026-03-01T12:00:00Z", "2026-03-02");
     let summary = scanned(&lake, &["beaconing"], window).await.report.summary;
-    assert_eq!(statuses(&summary), [("CommonSecurityLog 2026-03-01".into(), Status::Empty, 0)]);
+    let expected = [
+        ("CommonSecurityLog 2026-03-01".into(), Status::Empty, 0),
+        ("DeviceNetworkEvents 2026-03-01".into(), Status::Missing, 0),
+    ];
+    assert_eq!(statuses(&summary), expected);
     assert!(summary.coverage.complete && !summary.risk.is_assessed());
     assert_eq!(summary.risk.reasons(), ["the window contains no rows"]);
     assert_eq!(summary.unassessed_reasons(), ["the window contains no rows"]);

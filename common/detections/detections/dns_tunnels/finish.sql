@@ -1,4 +1,4 @@
--- A server that forwards queries asks what its clients asked: a source whose names include another's, which asked first or asked fewer,
+-- A server that forwards queries sends those of its clients: a source whose names include another's, which came first or sent fewer,
 -- is no finding. docs/dns.md has the formula of the score.
 SELECT day,
        source,

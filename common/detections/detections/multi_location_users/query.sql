@@ -74,7 +74,7 @@ changes AS (
     FROM neighbours
     WHERE country_before <> country_code
 ),
-judged AS (
+counted AS (
     SELECT *,
            -- Nearby places may be one whose addresses the location database spreads.
            CAST(CASE WHEN $travel_window IS NULL THEN true
@@ -96,7 +96,7 @@ travels AS (
            first_value(travel_us ORDER BY is_too_fast DESC, travel_us, first_us, country_code) AS _travel_us,
            first_value(departure_before ORDER BY is_too_fast DESC, travel_us, first_us, country_code) AS _departure,
            first_value(arrival ORDER BY is_too_fast DESC, travel_us, first_us, country_code) AS _arrival
-    FROM judged
+    FROM counted
     GROUP BY "user"
 )
 SELECT p."user",

@@ -124,6 +124,7 @@ fn sessions(rows: &[(Option<&str>, &str)]) -> RecordBatch {
         ("TimeGenerated", times((0..count).map(|_| 0))),
         ("DeviceVendor", same("Palo Alto Networks")),
         ("DeviceEventClassID", same("TRAFFIC")),
+        ("Activity", same("TRAFFIC")),
         ("SourceIP", texts(rows.iter().map(|row| row.0))),
         ("DestinationIP", texts(rows.iter().map(|row| Some(row.1)))),
         ("DestinationPort", numbers()),

@@ -20,9 +20,9 @@ fn office(hour: usize) -> f64 {
 
 /// Hours that score at least 3 and have at most 4 similar ones.
 fn spikes(series: &[f64]) -> Vec<usize> {
-    let is_spike = |judged: &Judged| judged.score >= 3.0 && judged.similar <= 4;
-    let judged = judge(series);
-    (0..series.len()).filter(|hour| judged[*hour].as_ref().is_some_and(is_spike)).collect()
+    let is_spike = |hour: &HourScore| hour.score >= 3.0 && hour.similar <= 4;
+    let scores = score_hours(series);
+    (0..series.len()).filter(|hour| scores[*hour].as_ref().is_some_and(is_spike)).collect()
 }
 
 #[test]
@@ -33,9 +33,9 @@ fn an_ordinary_amount_at_an_unusual_hour_is_a_spike() {
     let hour = 3 * HOURS_PER_WEEK + 5 * HOURS_PER_DAY + 3;
     series[hour] = 50.0 * MEGABYTE;
     assert_eq!(spikes(&series), [hour]);
-    let judged = judge(&series)[hour].unwrap();
-    assert!((judged.usual / MEGABYTE - 5.0).abs() < 0.5 && judged.period == 168, "{judged:?}");
-    assert_eq!(judged.similar, 0);
+    let score = score_hours(&series)[hour].unwrap();
+    assert!((score.usual / MEGABYTE - 5.0).abs() < 0.5 && score.period == 168, "{score:?}");
+    assert_eq!(score.similar, 0);
 }
 
 #[test]
@@ -81,13 +81,13 @@ fn two_weeks_and_some_hours_with_data_are_needed() {
     assert!(series(&hours[1..], &amounts(MIN_HOURS - 1)).is_none());
     let (full, places) = series(&hours, &amounts(MIN_HOURS)).unwrap();
     assert_eq!((full.len(), places[335]), (336, 335));
-    assert_eq!(judge(&full)[0].unwrap().period, 24);
+    assert_eq!(score_hours(&full)[0].unwrap().period, 24);
     // 47 hours with data, on both sides of a long pause.
     let mut sparse = vec![0.0; 60 * HOURS_PER_DAY];
     (0..47).for_each(|place| sparse[place * 7] = MEGABYTE);
-    assert!(judge(&sparse).iter().all(Option::is_none));
+    assert!(score_hours(&sparse).iter().all(Option::is_none));
     sparse[47 * 7] = MEGABYTE;
-    assert!(judge(&sparse)[47 * 7].is_some() && judge(&sparse)[1].is_none());
+    assert!(score_hours(&sparse)[47 * 7].is_some() && score_hours(&sparse)[1].is_none());
 }
 
 #[test]
@@ -107,7 +107,7 @@ proptest! {
         let base: Vec<f64> =
             (0..MIN_HOURS + seed % 400).map(|hour| MEGABYTE * (noise(hour + seed) * 100.0).floor()).collect();
         let scaled: Vec<f64> = base.iter().map(|bytes| bytes * f64::from(factor)).collect();
-        for (plain, scaled) in judge(&base).into_iter().zip(judge(&scaled)) {
+        for (plain, scaled) in score_hours(&base).into_iter().zip(score_hours(&scaled)) {
             prop_assert_eq!(plain.is_some(), scaled.is_some());
             if let (Some(plain), Some(scaled)) = (plain, scaled) {
                 prop_assert!(plain.score.is_finite() && (plain.score - scaled.score).abs() < 1e-6);

@@ -68,8 +68,11 @@ fn time_of(micros: Expr) -> Expr {
 }
 
 fn calls() -> Vec<(&'static str, Expr)> {
-    let (text, named, number) = (|| ident("text"), || ident("named"), || ident("number"));
-    let micros = || cast(ident("time"), DataType::Int64);
+    [calls_of_texts(), calls_of_numbers()].concat()
+}
+
+fn calls_of_texts() -> Vec<(&'static str, Expr)> {
+    let (text, named) = (|| ident("text"), || ident("named"));
     let space = PrivateSpace {
         private: vec!["10.0.0.0/8".parse().unwrap()],
         declared_external: vec!["10.9.0.0/16".parse().unwrap()],
@@ -119,6 +122,13 @@ fn calls() -> Vec<(&'static str, Expr)> {
         ("json_text(text, 'x')", crate::json_text(text(), lit("x"))),
         ("text_bits(named)", crate::text_bits(named())),
         ("duration_seconds(text)", crate::duration_seconds(text())),
+    ]
+}
+
+fn calls_of_numbers() -> Vec<(&'static str, Expr)> {
+    let (named, number) = (|| ident("named"), || ident("number"));
+    let micros = || cast(ident("time"), DataType::Int64);
+    vec![
         ("micros(time)", micros()),
         ("second_of(time)", crate::floor_div(micros(), 1_000_000)),
         ("hour_of(time)", crate::floor_div(micros(), 3_600_000_000)),

@@ -46,6 +46,7 @@ fn texts(column: &str) -> Vec<Option<&'static str>> {
         "DnsQuery" | "Name" | "RequestURL" => vec!["a1.x.example.com", "b2.example.co.uk", "printer.local"],
         "DnsQueryTypeName" | "QueryType" => vec!["TXT", "A", "MX"],
         "DeviceCustomNumber3Label" => vec!["Elapsed time in seconds", "Count"],
+        "DeviceCustomNumber3" => vec!["700", "20"],
         "EventResultDetails" | "Result" => vec!["NXDOMAIN", "NOERROR"],
         "ActionType" => vec!["DnsConnectionInspected", "DnsQueryResponse", "FileDeleted"],
         "AdditionalFields" => vec![
