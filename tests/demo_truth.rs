@@ -49,6 +49,11 @@ fn every_planted_attack_is_found_and_others_are_few() {
     for attack in attacks {
         assert!(findings.iter().any(|finding| is_finding_of(finding, attack)), "{attack} is no finding");
     }
+    // Of all mail rules, only the planted one hides mail; the others sort it.
+    let rules: Vec<&Value> =
+        findings.iter().filter(|finding| finding["analysis"] == "mailbox_rules").collect();
+    let story = attacks.iter().find(|attack| attack["id"] == "story-7-inbox-rule").expect("the rule");
+    assert!(rules.len() == 1 && rules[0]["evidence"]["user"] == story["entities"]["user"], "{rules:?}");
     for lookalike in lookalikes.iter().filter(|lookalike| lookalike["id"] != "shared-proxy") {
         for shown in lookalike["may_show"].as_array().expect("rows") {
             let found = findings.iter().find(|finding| is_finding_of(finding, shown));

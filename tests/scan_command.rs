@@ -18,7 +18,7 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
         assert!(printed.contains(word), "{word}: {printed}");
     }
     let plan: Value = serde_json::from_str(&stdout(&place.scan("--dry-run --json"))).expect("JSON");
-    assert_eq!(plan["analyses"].as_array().map(Vec::len), Some(27));
+    assert_eq!(plan["analyses"].as_array().map(Vec::len), Some(28));
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a_missing_table_or_column_disables_only_what_needs_it() {
     let summary = place.summary();
     assert_eq!(
         summary["disabled"].as_object().map(|d| d.keys().cloned().collect::<Vec<_>>()),
-        Some(vec!["mailbox_rules".into(), "storage_audit".into()])
+        Some(vec!["storage_audit".into()])
     );
     assert!(summary["disabled"]["storage_audit"].as_str().is_some_and(|why| why.contains("AuditLogs")));
     assert_eq!(place.coverage("AuditLogs", "2026-01-05")["status"], "missing");

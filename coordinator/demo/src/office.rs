@@ -19,6 +19,7 @@ table! {
         workload: Text = "OfficeWorkload",
         result: Text = "ResultStatus",
         object: Text = "OfficeObjectId",
+        parameters: Text = "Parameters",
         client: Text = "ClientIP",
         mail_client: Text = "Client_IPAddress",
         actor_address: Text = "ActorIpAddress",
@@ -81,6 +82,9 @@ const DOCUMENT_AGENTS: [&str; 2] = [
 const CHAT_AGENT: &str = "Teams/24.295 (Windows NT 10.0)";
 /// One row in this many is a mail rule; one row in the other many is from a machine or an administrator.
 const ROWS_PER_INBOX_RULE: u64 = 500;
+/// What an ordinary mail rule does.
+const SORTING_RULE: &str =
+    r#"[{"Name":"From","Value":"news@letters.example"},{"Name":"MoveToFolder","Value":"Newsletters"}]"#;
 const ROWS_PER_MACHINE_ROW: u64 = 64;
 /// User type, name, record type, operation, workload and result.
 type MachineRow =
@@ -186,6 +190,7 @@ impl<'a> OfficeDay<'a> {
         };
         row.record_type = Some(operation.record_type);
         row.operation = Some(operation.name);
+        row.parameters = (operation.name == INBOX_RULE.name).then_some(SORTING_RULE);
         row.workload = Some(operation.workload);
         row.result = operation.result;
         row.user_type = Some("Regular");

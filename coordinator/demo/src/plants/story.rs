@@ -2,7 +2,7 @@
 //! a day.
 
 use super::super::flows::{FlowRow, MACHINES};
-use super::super::office::{FILE_DOWNLOADED, INBOX_RULE, LOGGED_IN, MAIL_READ};
+use super::super::office::{FILE_DOWNLOADED, INBOX_RULE, LOGGED_IN, MAIL_READ, OfficeRow};
 use super::super::people::Person;
 use super::super::places::SINGAPORE;
 use super::super::tables::Shares;
@@ -128,6 +128,9 @@ fn visit(time_us: i64, address: &str) -> FlowRow<String> {
     }
 }
 
+/// What the rule does: replies go to the folder of feeds, which hardly anybody opens.
+const HIDING_RULE: &str = r#"[{"Name":"SubjectOrBodyContainsWords","Value":"invoice"},{"Name":"MoveToFolder","Value":"RSS Feeds"},{"Name":"MarkAsRead","Value":"True"}]"#;
+
 /// A mail rule that hides replies.
 fn inbox_rule(planner: &mut Planner, person: &Person, time_us: i64) -> Attack {
     let mut attack =
@@ -137,7 +140,8 @@ fn inbox_rule(planner: &mut Planner, person: &Person, time_us: i64) -> Attack {
             .entity("country_code", SINGAPORE.country);
     let address = &SINGAPORE.address(60);
     let access = Access { person, address, user_agent: INTRUDER_BROWSER };
-    let row = operation(planner, time_us, &access, &INBOX_RULE);
+    let row =
+        OfficeRow { parameters: text(HIDING_RULE), ..operation(planner, time_us, &access, &INBOX_RULE) };
     planner.add_office(&mut attack.planted, row);
     attack
 }
