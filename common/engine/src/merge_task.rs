@@ -80,7 +80,7 @@ pub(super) fn start(
                 (Some(known), _) => known,
                 // It would panic on any machine, so it is not a failure of this worker.
                 (None, Some(panic)) => MergeFault::Panicked(panic),
-                (None, None) => other_fault(stage, error)?,
+                (None, None) => other_fault(&stage.state_url, error)?,
             };
             // If the reader is gone, nobody needs the row.
             let _ = sender.send(MergeRows::fault_row(&schema, &fault)).await;
@@ -104,10 +104,10 @@ fn own_detection_fault(stage: &MergeStage, error: &DataFusionError) -> Option<Me
 ///
 /// # Errors
 /// `error` itself, if this worker may be at fault: another one may succeed.
-fn other_fault(stage: &MergeStage, error: DataFusionError) -> Result<MergeFault> {
+fn other_fault(state_url: &str, error: DataFusionError) -> Result<MergeFault> {
     match ErrorKind::of(&error) {
         ErrorKind::Internal => Err(error),
-        kind => Ok(match storage_fault(&format!("the state at {}", stage.state_url), &error) {
+        kind => Ok(match storage_fault(&format!("the state at {state_url}"), &error) {
             Some(fault) if kind == ErrorKind::Unavailable => MergeFault::Storage(fault),
             _ => MergeFault::Failed { kind, message: cause(&error) },
         }),
