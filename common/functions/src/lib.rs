@@ -45,7 +45,9 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator, Signature, Volatility}
 
 use beacon_gaps::beacon_gaps;
 pub use beacon_rhythm::beacon_rhythm;
-use beacon_score::{beacon_own_score, beacon_prevalence, beacon_size_score};
+use beacon_score::{
+    beacon_own_score, beacon_polling_score, beacon_prevalence, beacon_regularity, beacon_size_score,
+};
 pub use bucket::{BUCKETS, bucket_of};
 pub use distinct_texts::{MAX_HASHES, distinct_texts};
 use duration::duration_seconds;

@@ -1,4 +1,4 @@
--- An address whose name keeps time as well is the same pair. A name has the sizes of its address if its own rows have none.
+-- An address whose name keeps time as well is the same pair; so is one that keeps no time itself. A name has the sizes of its address if its own rows have none.
 -- The more sources talk to a destination, the less its rhythm means, down to a quarter: a beacon may hide behind a destination of all.
 -- An unknown destination counts as rare.
 SELECT source_ip,
@@ -11,11 +11,12 @@ SELECT source_ip,
        missed_beats,
        timing_score,
        size_score,
+       polling_score,
        coverage_score,
        prevalence_score,
        service_factor,
        round_half_up(
-           beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor)
+           beacon_own_score(beacon_regularity(timing_score, polling_score), size_score, coverage_score, coalesce(beats, _seconds), service_factor)
            * greatest(coalesce(prevalence_score, 1.0), $common_factor),
            4
        ) AS score,
@@ -36,6 +37,7 @@ FROM (
            missed_beats,
            timing_score,
            coalesce(size_score, size_of_address) AS size_score,
+           polling_score,
            coverage_score,
            beacon_prevalence(distinct_sources, total_sources) AS prevalence_score,
            service_factor,
@@ -44,7 +46,8 @@ FROM (
            known_service,
            _first_seen,
            _last_seen,
-           _in_beaconing
+           _in_beaconing,
+           _seconds
     FROM candidates
     LEFT JOIN (
         SELECT source_ip AS name_source, destination_name AS name, timing_score AS timing_of_name
@@ -65,5 +68,5 @@ FROM (
         WHERE kind = 'ip' OR kind = 'url'
     )
       ON coalesce(destination_name, canonical_address(destination_ip)) = known_destination
-    WHERE NOT coalesce(timing_of_name >= 0.8 * timing_score, false)
+    WHERE NOT coalesce(name IS NOT NULL AND timing_score IS NULL OR timing_of_name >= 0.8 * timing_score, false)
 )

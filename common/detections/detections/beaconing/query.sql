@@ -45,7 +45,7 @@ SELECT source_ip,
        bytes_sent AS _bytes_sent,
        bytes_received AS _bytes_received,
        CASE WHEN 2 * near > intervals THEN name END AS _name,
-       beacon_own_score(timing_score, size_score, coverage_score, beats, service_factor) AS _own_score,
+       beacon_own_score(beacon_regularity(timing_score, polling_score), size_score, coverage_score, beats, service_factor) AS _own_score,
        -- `beacon_scores` lists the pair by its name.
        coalesce(2 * near > intervals
                 AND get_field(rhythm_of_name, 'beats') >= $min_beats
@@ -73,6 +73,13 @@ FROM (
                get_field(rhythm, 'timing_score') AS timing_score,
                get_field(rhythm, 'coverage_score') AS coverage_score,
                beacon_size_score(size_classes, size_class_squares, sessions) AS size_score,
+               -- As in beacon_scores.
+               CASE WHEN get_field(gaps, 'intervals') + 1 >= $min_polls
+                         AND lowest_port = highest_port
+                         AND NOT is_one_of(plain(CAST(lowest_port AS VARCHAR)), $alike_ports)
+                         AND coalesce(bytes_received > 0, true)
+                    THEN beacon_polling_score(size_classes, size_class_squares, sessions)
+               END AS polling_score,
                CASE WHEN lowest_port = highest_port THEN lowest_port END AS destination_port,
                least(first_seen, threat_first_seen) AS _first_seen,
                greatest(last_seen, threat_last_seen) AS _last_seen

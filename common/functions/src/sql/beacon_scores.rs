@@ -23,22 +23,48 @@ pub(super) const FORMS: &[ShortForm] = &[
     ),
     ShortForm::new(
         Documented {
+            name: "beacon_polling_score",
+            arguments: &[
+                ("size_classes", "integer"),
+                ("size_class_squares", "integer"),
+                ("sessions", "integer"),
+            ],
+            result: "float",
+            doc: "How constant and how small the sizes of sessions are, 0 to 1: as `beacon_size_score`, but 0 from a deviation of half an \
+                  octave; null if no size is known or nothing was sent. docs/beacons.md has the formula.",
+        },
+        Expansion::OfLiterals(|arguments| {
+            let [classes, squares, sessions] = [0, 1, 2].map(|place: usize| arguments[place].clone());
+            crate::beacon_polling_score(classes, squares, sessions).map(Some)
+        }),
+    ),
+    ShortForm::new(
+        Documented {
+            name: "beacon_regularity",
+            arguments: &[("timing_score", "float"), ("polling_score", "float")],
+            result: "float",
+            doc: "The larger of timing and half of the polling score; null if both are null. docs/beacons.md has the formula.",
+        },
+        Expansion::OfAny(|arguments| crate::beacon_regularity(arguments[0].clone(), arguments[1].clone())),
+    ),
+    ShortForm::new(
+        Documented {
             name: "beacon_own_score",
             arguments: &[
-                ("timing_score", "float"),
+                ("regularity", "float"),
                 ("size_score", "float"),
                 ("coverage_score", "float"),
                 ("beats", "integer"),
                 ("service_factor", "float"),
             ],
             result: "float",
-            doc: "The combined score of a pair before prevalence, 0 to 1; null if it has no timing. docs/beacons.md has the \
+            doc: "The combined score of a pair before prevalence, 0 to 1; null if it has no regularity. docs/beacons.md has the \
                   formula.",
         },
         Expansion::OfAny(|arguments| {
-            let [timing, size, coverage, beats, factor] =
+            let [regularity, size, coverage, beats, factor] =
                 [0, 1, 2, 3, 4].map(|place: usize| arguments[place].clone());
-            crate::beacon_own_score(timing, size, coverage, beats, factor)
+            crate::beacon_own_score(regularity, size, coverage, beats, factor)
         }),
     ),
     ShortForm::new(
