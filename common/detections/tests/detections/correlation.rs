@@ -128,6 +128,8 @@ fn sessions(rows: &[(Option<&str>, &str)]) -> RecordBatch {
         ("SourceIP", texts(rows.iter().map(|row| row.0))),
         ("DestinationIP", texts(rows.iter().map(|row| Some(row.1)))),
         ("DestinationPort", numbers()),
+        ("DeviceCustomNumber3", same("700")),
+        ("DeviceCustomNumber3Label", same("Elapsed time in seconds")),
         ("SentBytes", numbers()),
         ("ReceivedBytes", numbers()),
         ("SourceUserName", texts((0..count).map(|_| None))),
