@@ -118,7 +118,7 @@ impl EmptyWork {
             }
         };
         let mut manifests = Vec::new();
-        for id in &task.work.rollups {
+        for id in task.work.rollups.iter() {
             manifests.push(commit(state, stage, &task.work, id).await.map_err(external)?);
         }
         Ok(UnitOutcome { unit: task.index, result: Ok(manifests) })
@@ -151,10 +151,10 @@ async fn commit(state: &StateStore, stage: &RollupStage, unit: &RollupUnit, id: 
 
 /// Statistics as those of a unit of the firewall, which a coordinator holds in memory.
 fn stats() -> UnitStats {
-    let vendors = ["Check Point", "Cisco", "Fortinet", "Palo Alto Networks"].map(|name| (name.to_owned(), 1));
+    let vendors = ["Check Point", "Cisco", "Fortinet", "Palo Alto Networks"].map(|name| (name, 1));
     UnitStats {
         rows: 4,
-        values: [("DeviceVendor".to_owned(), vendors.into())].into(),
+        values: [("DeviceVendor", vendors.into_iter().collect())].into_iter().collect(),
         ..UnitStats::default()
     }
 }

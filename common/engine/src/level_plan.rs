@@ -57,7 +57,7 @@ pub struct LevelPlan {
 }
 
 /// How many files have rows of a bucket.
-pub fn depth(files: &[LevelFile]) -> usize {
+fn depth(files: &[LevelFile]) -> usize {
     let buckets = files.iter().map(|file| usize::from(file.buckets.1.saturating_sub(file.buckets.0)));
     buckets.sum::<usize>().div_ceil(usize::from(BUCKETS))
 }

@@ -5,11 +5,14 @@
 //! DataFusion plan.
 
 mod by_bucket;
+mod by_name;
 mod codec;
 mod combine_stage;
 mod combine_task;
+mod known_state;
 mod level;
 mod level_plan;
+mod listed_units;
 mod local;
 mod manifest;
 mod memory;
@@ -35,6 +38,7 @@ mod state_table;
 mod stored_rows;
 mod stream_table;
 mod tasks;
+mod unit_files;
 mod unit_reader;
 mod value_counts;
 mod weights;
@@ -43,10 +47,13 @@ mod write_state;
 use async_trait::async_trait;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
+pub use by_name::ByName;
 pub use codec::StageCodec;
 pub use combine_stage::{CombineStage, CombinedFiles, CombinedPart, LevelFile, PartOutcome};
+pub use known_state::{Fingerprint, KnownState, StateFolders};
 pub use level::{LEVELS, Level, LevelPart, level_key};
-pub use level_plan::{Combiner, FAN_IN, LevelPlan, build_levels, depth, remove_levels};
+pub use level_plan::{Combiner, FAN_IN, LevelPlan, build_levels, remove_levels};
+pub use listed_units::units_of_date;
 pub use local::{Local, LocalOptions, TASKS_PER_THREAD, runtime};
 pub use manifest::{Manifest, StateData, UnitStats, sealed, unsealed};
 pub use merge_rows::MergeRows;
@@ -65,6 +72,7 @@ pub use state_key::{hash_of, state_version, unit_key};
 pub use state_table::merged_state;
 pub use stored_rows::{EarlierResult, StoredResult};
 pub use tasks::StageTasks;
+pub use unit_files::{UNIT_BYTES, UnitFiles, groups};
 pub use weights::{PART_BUCKETS, PARTS, StoredWeights, Weights};
 pub use write_state::EncodedState;
 

@@ -96,7 +96,7 @@ impl Local {
 #[async_trait]
 impl Engine for Local {
     async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
-        let of_stage = StageTasks::of(&stage)?;
+        let of_stage = StageTasks::of(stage)?;
         let tasks = of_stage.count();
         let plan = of_stage.plan(&(0..tasks).collect::<Vec<_>>())?;
         let mut outcome = RecordBatchReceiverStreamBuilder::new(of_stage.schema(), self.tasks);

@@ -1,13 +1,13 @@
 //! Manifests: each describes a unit's state of one rollup, with a checksum and its own key, so that a damaged or misplaced
 //! manifest is never used.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::by_name::ByName;
 use super::weights::StoredWeights;
 use hindcast_base::time::Window;
 use hindcast_base::{Error, Result};
@@ -31,13 +31,13 @@ pub struct UnitStats {
     #[serde(deserialize_with = "Option::deserialize")]
     pub max_us: Option<i64>,
     /// Values that could not be read as their column's type, by column.
-    pub unreadable: BTreeMap<String, u64>,
+    pub unreadable: ByName<u64>,
     /// Rows by value of the columns by which suites choose rows. Rows without a value count for the empty text.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub values: BTreeMap<String, BTreeMap<String, u64>>,
+    #[serde(default, skip_serializing_if = "ByName::is_empty")]
+    pub values: ByName<ByName<u64>>,
     /// How much was read to find an entity's rows, if only those are selected. All other counts are then of those rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selection: Option<SelectionStats>,
+    pub selection: Option<Box<SelectionStats>>,
 }
 
 impl UnitStats {
@@ -48,15 +48,9 @@ impl UnitStats {
         self.rows_without_time += more.rows_without_time;
         self.min_us = [self.min_us, more.min_us].into_iter().flatten().min();
         self.max_us = self.max_us.max(more.max_us);
-        for (column, values) in &more.unreadable {
-            *self.unreadable.entry(column.clone()).or_default() += values;
-        }
-        for (column, counts) in &more.values {
-            let own = self.values.entry(column.clone()).or_default();
-            for (value, rows) in counts {
-                *own.entry(value.clone()).or_default() += rows;
-            }
-        }
+        let sum = |own: &u64, more: &u64| own + more;
+        self.unreadable = self.unreadable.with(&more.unreadable, sum);
+        self.values = self.values.with(&more.values, |own, more| own.with(more, sum));
     }
 }
 
@@ -69,30 +63,13 @@ pub struct Manifest {
     /// The rollup.
     pub rollup: String,
     /// Statistics of reading the files. Manifests of a unit share them while a scan holds them in memory.
-    #[serde(with = "shared_stats")]
+    #[serde(with = "super::shared")]
     pub stats: Arc<UnitStats>,
     /// The state file; absent if no row matched.
     #[serde(deserialize_with = "Option::deserialize")]
     pub data: Option<StateData>,
     /// Rows of the state.
     pub state_rows: u64,
-}
-
-/// The form of shared statistics in a manifest: that of the statistics.
-mod shared_stats {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::UnitStats;
-
-    pub(super) fn serialize<S: Serializer>(stats: &Arc<UnitStats>, to: S) -> Result<S::Ok, S::Error> {
-        UnitStats::serialize(stats, to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<UnitStats>, D::Error> {
-        UnitStats::deserialize(from).map(Arc::new)
-    }
 }
 
 /// A state file, which lies next to its manifest.

@@ -132,8 +132,8 @@ async fn run_within_memory(
     }
     tracing::debug!(date = %unit.date, "not enough memory: rollups run one by one");
     let mut manifests = Vec::new();
-    for rollup in &unit.rollups {
-        let alone = RollupUnit { rollups: vec![rollup.clone()], ..unit.clone() };
+    for rollup in unit.rollups.iter() {
+        let alone = RollupUnit { rollups: vec![rollup.clone()].into(), ..unit.clone() };
         manifests.extend(run_unit(stage, &alone, Keeping::Spilled, context).await?);
     }
     Ok(manifests)
@@ -177,7 +177,7 @@ async fn run_unit(
     if found.len() == rollups.len() {
         return Ok(found);
     }
-    let columns = columns_read(table.spec, &rollups, &stage.config, unit.selection.as_ref());
+    let columns = columns_read(table.spec, &rollups, &stage.config, unit.selection.as_deref());
     let schema = canonical_schema(table.spec, &columns);
 
     // A rollup that runs alone and spills has all the memory there is.
@@ -285,11 +285,8 @@ fn own_stats(
     unit: &RollupUnit,
     stats: &UnitStats,
 ) -> UnitStats {
-    let own = columns_read(spec, &[rollup], config, unit.selection.as_ref());
-    let mut stats = stats.clone();
-    stats.unreadable.retain(|column, _| own.contains(&column.as_str()));
-    stats.values.retain(|column, _| own.contains(&column.as_str()));
-    stats
+    let own = columns_read(spec, &[rollup], config, unit.selection.as_deref());
+    UnitStats { unreadable: stats.unreadable.of(&own), values: stats.values.of(&own), ..stats.clone() }
 }
 
 fn open_table(table: &TableRef, known: Tables, context: &TaskContext) -> hindcast_base::Result<LakeTable> {

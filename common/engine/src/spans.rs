@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::manifest::Manifest;
+use super::known_state::KnownState;
 use chrono::{Datelike, Days, NaiveDate};
 use hindcast_base::time::Window;
 use hindcast_lake::StateFile;
@@ -19,9 +19,9 @@ const LEAST_FILES_OF_NEWEST: usize = 33;
 
 /// The state of a rollup for one date.
 #[derive(Debug, Default)]
-pub struct DateState {
-    /// Manifests with rows.
-    pub manifests: Vec<Manifest>,
+pub struct DateState<'s> {
+    /// State with rows.
+    pub states: Vec<&'s KnownState>,
     /// Whether the window cuts the date, so that its state serves no other window.
     pub is_clipped: bool,
 }
@@ -56,33 +56,37 @@ impl Span {
     }
 
     /// The dates of `dates` in it.
-    pub fn of<'d>(&self, dates: &'d BTreeMap<NaiveDate, DateState>) -> impl Iterator<Item = &'d DateState> {
+    pub fn of<'d, 's>(
+        &self,
+        dates: &'d BTreeMap<NaiveDate, DateState<'s>>,
+    ) -> impl Iterator<Item = &'d DateState<'s>> {
         dates.range(self.first..=self.last()).map(|(_, state)| state)
     }
 
     /// The state files of its dates.
-    pub fn files(&self, dates: &BTreeMap<NaiveDate, DateState>) -> Vec<StateFile> {
-        self.of(dates).flat_map(|state| &state.manifests).filter_map(Manifest::file).collect()
+    pub fn files(&self, dates: &BTreeMap<NaiveDate, DateState<'_>>) -> Vec<StateFile> {
+        self.of(dates).flat_map(|state| &state.states).filter_map(|state| state.file()).collect()
     }
 
     /// Whether its files are worth combining.
-    pub fn is_worthwhile(&self, dates: &BTreeMap<NaiveDate, DateState>) -> bool {
+    pub fn is_worthwhile(&self, dates: &BTreeMap<NaiveDate, DateState<'_>>) -> bool {
         self.file_count(dates) >= if self.days == 1 { LEAST_FILES_OF_DATE } else { LEAST_FILES }
     }
 
     /// Whether its files will probably stay, or are so many that they are combined all the same.
-    fn is_settled(&self, dates: &BTreeMap<NaiveDate, DateState>, newest: NaiveDate) -> bool {
+    fn is_settled(&self, dates: &BTreeMap<NaiveDate, DateState<'_>>, newest: NaiveDate) -> bool {
         self.last() < newest || (self.days == 1 && self.file_count(dates) >= LEAST_FILES_OF_NEWEST)
     }
 
-    fn file_count(&self, dates: &BTreeMap<NaiveDate, DateState>) -> usize {
-        self.of(dates).map(|state| state.manifests.len()).sum()
+    /// The number of state files of its dates.
+    pub fn file_count(&self, dates: &BTreeMap<NaiveDate, DateState<'_>>) -> usize {
+        self.of(dates).map(|state| state.states.len()).sum()
     }
 }
 
 /// The spans of `window` whose state is combined, none with a date in common. A date is closed, and so combined, if a later one has
 /// state: the newest may still grow, and is combined only if it has very many files.
-pub fn spans_of(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) -> Vec<Span> {
+pub fn spans_of(dates: &BTreeMap<NaiveDate, DateState<'_>>, window: &Window) -> Vec<Span> {
     let Some((newest, _)) = dates.last_key_value() else { return Vec::new() };
     let mut spans: Vec<Span> = Vec::new();
     for date in dates.keys() {
@@ -105,34 +109,34 @@ pub fn spans_of(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::manifest::{StateData, UnitStats};
+    use super::super::known_state::StateFolders;
+    use super::super::manifest::{Manifest, StateData, UnitStats};
     use super::super::weights::StoredWeights;
     use super::*;
     use hindcast_base::time::{MICROS_PER_DAY, date_start_us};
+    use std::sync::LazyLock;
 
     fn date(text: &str) -> NaiveDate {
         text.parse().unwrap()
     }
 
-    fn state(date: NaiveDate, files: usize) -> DateState {
-        let manifest = |file: usize| Manifest {
-            key: format!("T/date={date}/event_bins/{file}"),
+    fn known() -> KnownState {
+        let data =
+            StateData { content: "00ff".into(), bytes: 9, tail_bytes: 4, weights: StoredWeights::default() };
+        let manifest = Manifest {
+            key: "T/date=2026-01-05/event_bins/0123".into(),
             rollup: "event_bins".into(),
             stats: UnitStats::default().into(),
-            data: Some(StateData {
-                content: "00ff".into(),
-                bytes: 9,
-                tail_bytes: 4,
-                weights: StoredWeights::default(),
-            }),
+            data: Some(data),
             state_rows: 1,
         };
-        DateState { manifests: (0..files).map(manifest).collect(), is_clipped: false }
+        KnownState::of(manifest, &StateFolders::default())
     }
 
-    fn dates(first: &str, files: &[usize]) -> BTreeMap<NaiveDate, DateState> {
-        let dates = date(first).iter_days().zip(files);
-        dates.map(|(date, files)| (date, state(date, *files))).collect()
+    fn dates(first: &str, files: &[usize]) -> BTreeMap<NaiveDate, DateState<'static>> {
+        static KNOWN: LazyLock<KnownState> = LazyLock::new(known);
+        let state = |files: &usize| DateState { states: vec![&*KNOWN; *files], is_clipped: false };
+        date(first).iter_days().zip(files.iter().map(state)).collect()
     }
 
     fn window(first: &str, last: &str) -> Window {
@@ -140,7 +144,7 @@ mod tests {
         Window::new(from, to).unwrap()
     }
 
-    fn spans(dates: &BTreeMap<NaiveDate, DateState>, window: &Window) -> Vec<(String, u32)> {
+    fn spans(dates: &BTreeMap<NaiveDate, DateState<'_>>, window: &Window) -> Vec<(String, u32)> {
         spans_of(dates, window).iter().map(|span| (span.first.to_string(), span.days)).collect()
     }
 

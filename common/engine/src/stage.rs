@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::NaiveDate;
+use datafusion::common::internal_datafusion_err;
 use datafusion::error::{DataFusionError, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -97,9 +98,10 @@ pub struct RollupUnit {
     /// Whether the window covers only a part of the folder's date, so that statistics can prune row groups and pages.
     pub is_clipped: bool,
     /// Ids of the rollups to compute.
-    pub rollups: Vec<String>,
+    #[serde(with = "super::shared")]
+    pub rollups: Arc<Vec<String>>,
     /// The rows that they are computed from; all rows if absent.
-    pub selection: Option<Selection>,
+    pub selection: Option<Box<Selection>>,
 }
 
 /// Reads state, merges it and runs the analyses that share it. It has one task per shard.
@@ -268,24 +270,36 @@ impl Stage {
         }
     }
 
-    /// The stage without its tasks, and each [`Task`] as JSON.
-    pub(super) fn split(&self) -> Result<(Stage, Vec<String>)> {
-        Ok(match self {
-            Stage::Rollup(stage) => {
-                (RollupStage { units: vec![], ..(**stage).clone() }.into(), task_texts(&stage.units)?)
-            }
+    /// The number of its tasks.
+    pub(super) fn tasks(&self) -> usize {
+        match self {
+            Stage::Rollup(stage) => stage.units.len(),
+            Stage::Merge(stage) => stage.shards.len(),
+            Stage::Combine(stage) => stage.parts.len(),
+            Stage::Names(stage) => stage.reads.len(),
+        }
+    }
+
+    /// The stage without its tasks.
+    pub(super) fn header(&self) -> Stage {
+        match self {
+            Stage::Rollup(stage) => RollupStage { units: vec![], ..stage.as_ref().clone() }.into(),
             Stage::Merge(stage) => {
-                let shards: Vec<Shard> = stage.shards.iter().map(|buckets| stage.shard(*buckets)).collect();
-                let header = MergeStage { shards: vec![], levels: BTreeMap::new(), ..(**stage).clone() };
-                (header.into(), task_texts(&shards)?)
+                MergeStage { shards: vec![], levels: BTreeMap::new(), ..stage.as_ref().clone() }.into()
             }
-            Stage::Combine(stage) => {
-                (CombineStage { parts: vec![], ..(**stage).clone() }.into(), task_texts(&stage.parts)?)
-            }
-            Stage::Names(stage) => {
-                (NamesStage { reads: vec![], ..(**stage).clone() }.into(), task_texts(&stage.reads)?)
-            }
-        })
+            Stage::Combine(stage) => CombineStage { parts: vec![], ..stage.as_ref().clone() }.into(),
+            Stage::Names(stage) => NamesStage { reads: vec![], ..stage.as_ref().clone() }.into(),
+        }
+    }
+
+    /// A [`Task`] as JSON.
+    pub(super) fn task_text(&self, index: usize) -> Result<String> {
+        match self {
+            Stage::Rollup(stage) => task_text(index, stage.units.get(index)),
+            Stage::Merge(stage) => task_text(index, stage.shards.get(index).map(|own| stage.shard(*own))),
+            Stage::Combine(stage) => task_text(index, stage.parts.get(index)),
+            Stage::Names(stage) => task_text(index, stage.reads.get(index)),
+        }
     }
 }
 
@@ -313,9 +327,9 @@ impl From<NamesStage> for Stage {
     }
 }
 
-fn task_texts<W: Serialize>(works: &[W]) -> Result<Vec<String>> {
-    let text = |(index, work)| serde_json::to_string(&Task { index, work }).map_err(json_error);
-    works.iter().enumerate().map(text).collect()
+fn task_text<W: Serialize>(index: usize, work: Option<W>) -> Result<String> {
+    let work = work.ok_or_else(|| internal_datafusion_err!("no task {index}"))?;
+    serde_json::to_string(&Task { index, work }).map_err(json_error)
 }
 
 pub(super) fn json_error(error: serde_json::Error) -> DataFusionError {

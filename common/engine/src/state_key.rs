@@ -20,7 +20,7 @@ const STATE_FORMAT: u32 = 3;
 /// [`Error::Internal`] if the parts can't be encoded as JSON.
 pub fn unit_key(rollup: &Rollup, config: &Config, table: &TableRef, unit: &RollupUnit) -> Result<String> {
     // The key has the paths below the store's root, also where messages have another form of them.
-    let stored = |file: &LakeFile| LakeFile { path: file.store_path().to_string(), ..file.clone() };
+    let stored = |file: &LakeFile| file.clone().with(|stored| stored.path = file.store_path().to_string());
     let files: Vec<LakeFile> = unit.files.iter().map(stored).collect();
     let parts = (state_version(rollup), rollup.parameters(config), &table.url, &table.mapping.columns, files);
     let mut json = serde_json::to_vec(&parts).map_err(|error| Error::Internal(error.to_string()))?;
@@ -91,7 +91,7 @@ mod tests {
             files: vec![],
             window: Window { from_us: 0, to_us: 1 },
             is_clipped: false,
-            rollups: vec![rollup.id.to_owned()],
+            rollups: vec![rollup.id.to_owned()].into(),
             selection: None,
         }
     }

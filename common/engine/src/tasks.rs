@@ -1,10 +1,11 @@
-//! A stage split into what is sent: the stage without its tasks, and each task.
+//! A stage split into what is sent: the stage without its tasks, and each task. A task is written when it is sent: a stage may have
+//! hundreds of thousands.
 
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::common::Result;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_plan::ExecutionPlan;
 
@@ -18,8 +19,8 @@ use hindcast_base::storage_fault::StorageFault;
 /// The tasks of a stage, ready to be distributed in batches.
 #[derive(Debug, Clone)]
 pub struct StageTasks {
+    stage: Stage,
     header: Stage,
-    texts: Vec<String>,
     schema: SchemaRef,
     encoded: EncodedStage,
 }
@@ -29,10 +30,9 @@ impl StageTasks {
     ///
     /// # Errors
     /// If the stage names an unknown analysis or rollup, or can't be encoded.
-    pub fn of(stage: &Stage) -> Result<Self> {
-        let schema = stage.schema()?;
-        let (header, texts) = stage.split()?;
-        Ok(Self { header, texts, schema, encoded: EncodedStage::default() })
+    pub fn of(stage: Stage) -> Result<Self> {
+        let (header, schema) = (stage.header(), stage.schema()?);
+        Ok(Self { stage, header, schema, encoded: EncodedStage::default() })
     }
 
     /// Encodes the stage for all plans of its tasks, so that one that no worker accepts fails before it is sent.
@@ -45,7 +45,7 @@ impl StageTasks {
 
     /// Number of tasks.
     pub fn count(&self) -> usize {
-        self.texts.len()
+        self.stage.tasks()
     }
 
     /// Schema of the tasks' results.
@@ -60,8 +60,7 @@ impl StageTasks {
     pub fn plan(&self, tasks: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = Arc::new(Schema::new(vec![Field::new("task", DataType::Utf8, false)]));
         let partition = |task: &usize| {
-            let text = self.texts.get(*task).ok_or_else(|| internal_datafusion_err!("no task {task}"))?;
-            let texts = Arc::new(StringArray::from(vec![text.as_str()]));
+            let texts = Arc::new(StringArray::from(vec![self.stage.task_text(*task)?]));
             Ok(vec![RecordBatch::try_new(Arc::clone(&schema), vec![texts])?])
         };
         let partitions = tasks.iter().map(partition).collect::<Result<Vec<_>>>()?;
@@ -133,7 +132,7 @@ mod tests {
             files: vec![],
             window: WINDOW,
             is_clipped: false,
-            rollups: vec![],
+            rollups: vec![].into(),
             selection: None,
         };
         RollupStage {
@@ -187,11 +186,11 @@ mod tests {
         let parts = vec![part(0, 20), part(20, 40), part(40, 4_096)];
         let levels = BTreeMap::from([("external_pairs".to_owned(), parts.clone())]);
         let stage: Stage = MergeStage { levels, ..(*stage).clone() }.into();
-        let (header, texts) = stage.split().unwrap();
-        let Stage::Merge(header) = header else { panic!("no merge") };
+        let Stage::Merge(header) = stage.header() else { panic!("no merge") };
         assert!(header.levels.is_empty() && header.shards.is_empty());
-        let of_task = |text: &String| serde_json::from_str::<Task<Shard>>(text).unwrap().work;
-        let shards: Vec<Shard> = texts.iter().map(of_task).collect();
+        let of_task =
+            |index| serde_json::from_str::<Task<Shard>>(&stage.task_text(index).unwrap()).unwrap().work;
+        let shards: Vec<Shard> = (0..stage.tasks()).map(of_task).collect();
         assert_eq!(shards[0].buckets, (0, 32));
         assert_eq!(shards[0].parts["external_pairs"], parts[..2]);
         assert_eq!(shards[1].parts["external_pairs"], parts[1..]);
@@ -212,7 +211,7 @@ mod tests {
     #[test]
     fn a_plan_has_one_partition_per_task_and_its_stage_no_tasks() {
         for stage in [rollups(), merges(), combinations(), names()] {
-            let tasks = StageTasks::of(&stage).unwrap();
+            let tasks = StageTasks::of(stage).unwrap();
             assert_eq!(tasks.count(), 2);
             assert_eq!(tasks.plan(&[1, 0]).unwrap().output_partitioning().partition_count(), 2);
             assert!(tasks.plan(&[2]).is_err());
@@ -229,10 +228,10 @@ mod tests {
     #[test]
     fn a_unit_that_is_given_up_has_an_outcome_and_a_shard_fails_its_stage() {
         let lost = || Error::Unavailable("its worker was lost".into());
-        let outcome = StageTasks::of(&rollups()).unwrap().given_up(1, lost()).unwrap();
+        let outcome = StageTasks::of(rollups()).unwrap().given_up(1, lost()).unwrap();
         let outcome = decode_outcomes(&outcome).unwrap().remove(0);
         assert_eq!((outcome.unit, outcome.result), (1, Err(UnitFault::Failed("its worker was lost".into()))));
-        let failed = StageTasks::of(&merges()).unwrap().given_up(1, lost());
+        let failed = StageTasks::of(merges()).unwrap().given_up(1, lost());
         let failed = Error::from(failed.unwrap_err());
         assert_eq!(failed.kind(), ErrorKind::Unavailable);
         assert!(failed.to_string().contains("shard 1 could not be merged"), "{failed}");
@@ -240,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_shard_whose_store_failed_is_recognised_and_given_up_as_a_failure_of_the_store() {
-        let tasks = StageTasks::of(&merges()).unwrap();
+        let tasks = StageTasks::of(merges()).unwrap();
         let fault = StorageFault::temporary(StorageOperation::Reading, "the state at s3://a/b", "it is slow");
         let row = |fault: &MergeFault| vec![MergeRows::fault_row(&tasks.schema(), fault).unwrap()];
         let reported = tasks.storage_fault(&row(&MergeFault::Storage(fault.clone()))).unwrap();

@@ -36,8 +36,8 @@ impl<'a> UnitReader<'a> {
     pub(super) fn new(table: &'a LakeTable, unit: &'a RollupUnit, columns: &'a [&'static str]) -> Self {
         let unreadable = UnreadableCounts::of(table.spec);
         let selector =
-            unit.selection.as_ref().map(|selection| RowSelector::new(selection, table.spec, &unit.window));
-        let read = selector.as_ref().map(|_| SelectionStats::default());
+            unit.selection.as_deref().map(|selection| RowSelector::new(selection, table.spec, &unit.window));
+        let read = selector.as_ref().map(|_| Box::default());
         let stats = UnitStats { selection: read, ..UnitStats::default() };
         let values = ValueCounts::of(table.spec.name, columns);
         Self { table, unit, columns, unreadable, selector, values, stats }
@@ -158,9 +158,10 @@ impl<'a> UnitReader<'a> {
 
     pub(super) fn finish(self) -> UnitStats {
         let names = self.selector.map(RowSelector::into_names).unwrap_or_default();
-        let selection = self.stats.selection.map(|read| SelectionStats { names, ..read });
+        let selection = self.stats.selection.map(|read| Box::new(SelectionStats { names, ..*read }));
         let values = self.values.into_counts();
-        UnitStats { unreadable: self.unreadable.counts(), values, selection, ..self.stats }
+        let unreadable = self.unreadable.counts().into_iter().collect();
+        UnitStats { unreadable, values, selection, ..self.stats }
     }
 
     /// The error of reading `file`; if the file is at fault, an input fault with its place.

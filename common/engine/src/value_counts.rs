@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 
+use super::by_name::ByName;
 use hindcast_detections::rollups::POPULATIONS;
 
 /// Most values of a column that are counted; rows with further ones are counted together.
@@ -50,9 +51,9 @@ impl ValueCounts {
     }
 
     /// The counts of the columns with rows.
-    pub(super) fn into_counts(self) -> BTreeMap<String, BTreeMap<String, u64>> {
+    pub(super) fn into_counts(self) -> ByName<ByName<u64>> {
         let with_rows = self.0.into_iter().filter(|(_, counts)| !counts.is_empty());
-        with_rows.map(|(column, counts)| (column.to_owned(), counts)).collect()
+        with_rows.map(|(column, counts)| (column, counts.into_iter().collect())).collect()
     }
 }
 
@@ -87,8 +88,9 @@ mod tests {
         let mut counts = ValueCounts::of("CommonSecurityLog", &["DeviceVendor", "SourceIP"]);
         counts.add(&batch(&[Some("Fortinet"), None, Some("Cisco"), Some("Fortinet")]));
         counts.add(&batch(&[Some("Cisco"), Some(""), Some("Zscaler")]));
-        let counted = counts.into_counts().remove("DeviceVendor").unwrap();
-        let counted: Vec<(&str, u64)> = counted.iter().map(|(value, rows)| (value.as_str(), *rows)).collect();
+        let counted = counts.into_counts();
+        let counted = counted.get("DeviceVendor").unwrap().iter();
+        let counted: Vec<(&str, u64)> = counted.map(|(value, rows)| (value, *rows)).collect();
         assert_eq!(counted, [("", 2), ("Cisco", 2), ("Fortinet", 2), ("Zscaler", 1)]);
     }
 

@@ -59,8 +59,8 @@ impl Weights {
 
     /// The weights as they are stored; none for few rows.
     pub fn stored(&self) -> StoredWeights {
-        let parts = self.of_parts.iter().map(|weight| step_of(*weight)).collect();
-        StoredWeights(if self.rows < LEAST_ROWS { Vec::new() } else { parts })
+        let parts = self.of_parts.iter().map(|weight| step_of(*weight));
+        StoredWeights(if self.rows < LEAST_ROWS { Box::default() } else { parts.collect() })
     }
 
     /// Adds stored weights.
@@ -74,7 +74,7 @@ impl Weights {
 
 /// Weights of the parts, each rounded down to a step of an eighth of a power of two. Empty if they are not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredWeights(Vec<u8>);
+pub struct StoredWeights(Box<[u8]>);
 
 impl StoredWeights {
     /// Whether they are not known.

@@ -1,17 +1,23 @@
 //! One Parquet file of a lake: what identifies its content, and what its table says about it.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use hindcast_base::time::Window;
 use object_store::path::Path;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Values of partition columns, by their names in the lake; `None` is null.
 pub type PartitionValues = BTreeMap<String, Option<String>>;
 
-/// One Parquet file, with what identifies its content.
+/// One Parquet file. Clones share its description: listings, plans and units hold the same files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LakeFile(Arc<FileDescription>);
+
+/// What identifies the content of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LakeFile {
+pub struct FileDescription {
     /// Path below the store's root; absolute on the local disk, as from [`super::Location::name_of`].
     pub path: String,
     /// Size in bytes.
@@ -49,10 +55,37 @@ pub struct DeletionVector {
     pub cardinality: i64,
 }
 
+impl Deref for LakeFile {
+    type Target = FileDescription;
+
+    fn deref(&self) -> &FileDescription {
+        &self.0
+    }
+}
+
+impl Serialize for LakeFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for LakeFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        FileDescription::deserialize(from).map(|file| Self(Arc::new(file)))
+    }
+}
+
 impl LakeFile {
     /// A whole file without partition values or deleted rows.
     pub fn new(path: String, bytes: u64, etag: Option<String>) -> Self {
-        Self { path, bytes, etag, ..Self::default() }
+        Self(Arc::new(FileDescription { path, bytes, etag, ..FileDescription::default() }))
+    }
+
+    /// The file with another description. Other clones keep theirs.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut FileDescription)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// Whether some of its rows may be in `window`.

@@ -45,7 +45,7 @@ pub use hindcast_schema::{
 };
 pub use lake::{DateFolder, Lake, LakeTable};
 pub use lake_columns::KnownFiles;
-pub use lake_file::{DeletionVector, LakeFile, PartitionValues};
+pub use lake_file::{DeletionVector, FileDescription, LakeFile, PartitionValues};
 pub use listing::{date_files, table_files};
 pub use location::Location;
 pub use normalise::UnreadableCounts;

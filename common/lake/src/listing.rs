@@ -164,7 +164,7 @@ fn child_towards(parent: &Path, path: &Path) -> Option<Path> {
 pub(super) fn file_of(table: &Location, object: ObjectMeta) -> LakeFile {
     let partition = partition_of(table, &object.location);
     let file = LakeFile::new(table.name_of(&object.location), object.size, object.e_tag);
-    LakeFile { partition, ..file }
+    file.with(|file| file.partition = partition)
 }
 
 /// Whether `path` is a Parquet file of `folder`, outside the subfolders in which writers keep uncommitted files.

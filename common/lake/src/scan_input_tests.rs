@@ -231,7 +231,8 @@ async fn constants_expressions_and_partition_values_are_columns() {
                    Host = { sql = \"coalesce(device.hostname, src_endpoint.hostname, 'unknown')\" }\n\
                    Bytes = { sql = 'traffic.bytes * 2' }\nTags = 'Region'\nAction = { value = 7 }\n";
     let mut stored = Stored::new(mapping, &[events()]);
-    stored.file.partition = BTreeMap::from([("region".to_owned(), Some("eu-west-1".to_owned()))]);
+    let partition = BTreeMap::from([("region".to_owned(), Some("eu-west-1".to_owned()))]);
+    stored.file = stored.file.with(|file| file.partition = partition);
     let rows = stored.read(&["Time", "Host", "User", "Action", "Tags", "Bytes"], None).await.unwrap();
     let same = [Some("nobody"), Some("7"), Some("eu-west-1")];
     assert_eq!(rows[1][..2], owned(&[Some("2026-01-05T08:00:01Z"), Some("ws-2")]));

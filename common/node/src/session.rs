@@ -88,7 +88,7 @@ mod tests {
             origin: Origin::default(),
         }
         .into();
-        let plan = StageTasks::of(&stage).unwrap().plan(&[0]).unwrap();
+        let plan = StageTasks::of(stage).unwrap().plan(&[0]).unwrap();
         let codec = stage_codec();
         let mut encoded = Vec::new();
         let converter = DefaultPhysicalProtoConverter {};

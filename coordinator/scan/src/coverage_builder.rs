@@ -233,7 +233,7 @@ fn entry_of(spec: &TableSpec, date: NaiveDate, units: &[&UnitRecord]) -> Coverag
         rows,
         bytes: units.iter().map(|unit| super::units::unit_bytes(&unit.unit)).sum(),
         reasons: reasons.into_iter().collect::<DateReasons>(),
-        read: stats.iter().filter_map(|stats| stats.selection.as_ref()).map(ReadSummary::of).reduce(
+        read: stats.iter().filter_map(|stats| stats.selection.as_deref()).map(ReadSummary::of).reduce(
             |mut all, more| {
                 all.add(&more);
                 all
@@ -248,9 +248,9 @@ fn unreadable(units: &[&UnitRecord]) -> BTreeMap<String, u64> {
     for unit in units {
         // A rollup may have the state of several earlier units.
         let mut by_rollup: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for manifest in &unit.manifests {
-            for (column, count) in &manifest.stats.unreadable {
-                *by_rollup.entry((column.as_str(), manifest.rollup.as_str())).or_default() += count;
+        for state in &unit.states {
+            for (column, count) in state.stats.unreadable.iter() {
+                *by_rollup.entry((column, state.rollup())).or_default() += count;
             }
         }
         let mut of_unit: BTreeMap<&str, u64> = BTreeMap::new();

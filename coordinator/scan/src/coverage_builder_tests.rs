@@ -2,7 +2,7 @@
 
 use hindcast_base::error::InputFault;
 use hindcast_base::time::{date_start_us, parse_time};
-use hindcast_engine::{Manifest, RollupUnit, UnitStats};
+use hindcast_engine::{Manifest, RollupUnit, StateFolders, UnitStats};
 use hindcast_lake::LakeFile;
 use hindcast_lake::selection::SelectionStats;
 
@@ -25,17 +25,18 @@ fn record(stats: UnitStats, is_clipped: bool, faulty: &[&str]) -> UnitRecord {
         files: vec![file],
         window: Window::new(0, 1).unwrap(),
         is_clipped,
-        rollups: Vec::new(),
+        rollups: Default::default(),
         selection: None,
     };
     let manifest = Manifest {
-        key: "key".into(),
+        key: "table/date/event_bins/key".into(),
         rollup: "event_bins".into(),
         stats: stats.into(),
         data: None,
         state_rows: 0,
     };
-    let mut record = UnitRecord::new(unit, vec![manifest]);
+    let mut record = UnitRecord::new(unit);
+    record.add([manifest], &StateFolders::default());
     record.faults = faulty.iter().map(|file| fault(file)).collect();
     record
 }
@@ -89,7 +90,7 @@ fn a_few_unreadable_times_are_counted_and_many_fail_the_date() {
 #[test]
 fn the_share_of_unreadable_times_is_that_of_all_rows_read_for_an_entity() {
     let mut few_rows = stats(1, 0, 1, &[("TimeGenerated", 1)]);
-    few_rows.selection = Some(SelectionStats { rows_read: 1_000, ..SelectionStats::default() });
+    few_rows.selection = Some(Box::new(SelectionStats { rows_read: 1_000, ..SelectionStats::default() }));
     let entry = entry(&[record(few_rows, false, &[])]);
     assert_eq!(entry.status, Status::Scanned);
     assert!(entry.read.is_some());
@@ -106,11 +107,12 @@ fn rows_outside_the_window_are_reported_for_whole_dates() {
 fn unreadable_values_of_a_unit_are_counted_once_whatever_the_rollups() {
     let mut twice = record(stats(9, 0, 0, &[("SentBytes", 2)]), false, &[]);
     let other = Manifest {
+        key: "table/date/external_pairs/key".into(),
         rollup: "external_pairs".into(),
         stats: stats(9, 0, 0, &[("SentBytes", 2), ("ReceivedBytes", 1)]).into(),
-        ..twice.manifests[0].clone()
+        ..twice.states[0].manifest()
     };
-    twice.manifests.push(other);
+    twice.add([other], &StateFolders::default());
     let units = [twice, record(stats(4, 0, 0, &[("SentBytes", 3)]), false, &[])];
     let entry = entry(&units);
     assert_eq!((entry.rows, entry.bytes), (13, 200));
@@ -140,7 +142,7 @@ fn dates_without_a_folder_are_runs() {
 fn listed_files_reach_beyond_their_dates() {
     let folder = |date: &str, last: &str| {
         let times_us = Some((date_start_us(day(date)), date_start_us(day(last))));
-        let file = LakeFile { times_us, ..LakeFile::new("a.parquet".into(), 1, None) };
+        let file = LakeFile::new("a.parquet".into(), 1, None).with(|file| file.times_us = times_us);
         DateFolder { date: day(date), files: vec![file] }
     };
     let folders = [

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use futures::StreamExt;
 use hindcast_base::Result;
-use hindcast_engine::{Manifest, RollupUnit, SameRows};
+use hindcast_engine::{KnownState, RollupUnit, SameRows};
 use hindcast_lake::{FileSource, ListedFiles, Rewrite};
 
 use super::earlier_units::{EqualUnits, equal_units};
@@ -81,7 +81,7 @@ impl RollupRun<'_> {
             let parts: Vec<UnitRecord> = current.iter().filter_map(|place| places[*place].take()).collect();
             let of_earlier = |rollup: &str| {
                 let has_all = earlier.iter().all(|record| record.has_state_of(rollup));
-                has_all.then(|| manifests_of(&earlier, rollup))
+                has_all.then(|| states_of(&earlier, rollup))
             };
             match joined(&parts, of_earlier) {
                 Some(record) => {
@@ -123,7 +123,8 @@ impl RollupRun<'_> {
                     self.key_of(&part.unit, rollup).is_ok_and(|key| shared.others.contains(&key))
                 };
                 let is_same = shared.others.len() == parts.len() - 1 && parts[1..].iter().all(is_named);
-                is_same.then(|| shared.manifests.clone())
+                let known = |manifest| KnownState::of(manifest, &self.folders);
+                is_same.then(|| shared.manifests.iter().cloned().map(known).collect())
             };
             match joined(&parts, of_group) {
                 Some(record) => places[*place] = Some(record),
@@ -139,7 +140,8 @@ impl RollupRun<'_> {
         let lacks = |part: &UnitRecord, id: &String| !part.has_state_of(id) && completed.has_state_of(id);
         let lacking = unit.rollups.iter().filter(|id| parts.iter().any(|part| lacks(part, id)));
         let record = |id: &String| {
-            let manifests = manifests_of(std::slice::from_ref(completed), id);
+            let states = states_of(std::slice::from_ref(completed), id);
+            let manifests = states.iter().map(KnownState::manifest).collect();
             let id = id.clone();
             async move {
                 let keys: Result<Vec<String>> =
@@ -189,25 +191,25 @@ fn incomplete_units(
     equal
 }
 
-/// The manifests of a rollup.
-fn manifests_of(records: &[UnitRecord], rollup: &str) -> Vec<Manifest> {
-    let manifests = records.iter().flat_map(|record| &record.manifests);
-    manifests.filter(|manifest| manifest.rollup == rollup).cloned().collect()
+/// The state of a rollup.
+fn states_of(records: &[UnitRecord], rollup: &str) -> Vec<KnownState> {
+    let states = records.iter().flat_map(|record| &record.states);
+    states.filter(|state| state.rollup() == rollup).cloned().collect()
 }
 
 /// One record of all files of `parts`. The state of a rollup is that of the parts if all of them have it, otherwise what `elsewhere`
 /// gives. None if that gives nothing that the parts lack, or if several parts would have to be read as one.
-fn joined(parts: &[UnitRecord], elsewhere: impl Fn(&str) -> Option<Vec<Manifest>>) -> Option<UnitRecord> {
+fn joined(parts: &[UnitRecord], elsewhere: impl Fn(&str) -> Option<Vec<KnownState>>) -> Option<UnitRecord> {
     let first = &parts.first()?.unit;
     let files = parts.iter().flat_map(|part| part.unit.files.iter().cloned()).collect();
     let is_clipped = parts.iter().any(|part| part.unit.is_clipped);
-    let mut record = UnitRecord::new(RollupUnit { files, is_clipped, ..first.clone() }, Vec::new());
+    let mut record = UnitRecord::new(RollupUnit { files, is_clipped, ..first.clone() });
     let mut is_better = false;
-    for rollup in &first.rollups {
+    for rollup in first.rollups.iter() {
         if parts.iter().all(|part| part.has_state_of(rollup)) {
-            record.manifests.extend(manifests_of(parts, rollup));
-        } else if let Some(manifests) = elsewhere(rollup) {
-            record.manifests.extend(manifests);
+            record.states.extend(states_of(parts, rollup));
+        } else if let Some(states) = elsewhere(rollup) {
+            record.states.extend(states);
             is_better = true;
         }
     }

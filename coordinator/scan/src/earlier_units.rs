@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use hindcast_engine::RollupUnit;
+use hindcast_engine::{RollupUnit, units_of_date};
 use hindcast_lake::{LakeFile, ListedFiles, LoggedFile, Rewrite};
-
-use super::listed_units::units_of_date;
 
 /// Units of the current list, and units of an earlier one with the same rows in their window.
 #[derive(Debug, PartialEq)]

@@ -81,16 +81,18 @@ impl Table {
         for rows in added {
             let (first, last) = (*rows.iter().min().unwrap(), *rows.iter().max().unwrap());
             let path = format!("{:04}.parquet", self.rows.len());
-            let mut file = LakeFile::new(path.clone(), 10, None);
-            file.modified_ms = self.now_ms;
-            file.times_us = (!is_untimed).then_some((first, last));
-            let mut date = date_of_us(file.times_us.map_or(self.now_ms * 1_000, |(first, _)| first));
-            if self.is_by_date {
-                date = date_of_us(first);
-                file.partition.insert("date".into(), Some(date.to_string()));
-                let start_us = first - first.rem_euclid(MICROS_PER_DAY);
-                file.times_us = file.times_us.or(Some((start_us, start_us + MICROS_PER_DAY - 1)));
-            }
+            let file = LakeFile::new(path.clone(), 10, None);
+            let mut date = date_of_us(if is_untimed { self.now_ms * 1_000 } else { first });
+            let file = file.with(|file| {
+                file.modified_ms = self.now_ms;
+                file.times_us = (!is_untimed).then_some((first, last));
+                if self.is_by_date {
+                    date = date_of_us(first);
+                    file.partition.insert("date".into(), Some(date.to_string()));
+                    let start_us = first - first.rem_euclid(MICROS_PER_DAY);
+                    file.times_us = file.times_us.or(Some((start_us, start_us + MICROS_PER_DAY - 1)));
+                }
+            });
             self.rows.insert(path, rows);
             self.known.insert(file.logged(), (date, file.clone()));
             commit.added.push(file.logged());
@@ -120,7 +122,7 @@ impl Table {
             files,
             window: *window,
             is_clipped,
-            rollups: vec!["event_bins".into()],
+            rollups: vec!["event_bins".into()].into(),
             selection: None,
         };
         units.map(unit).collect()

@@ -83,7 +83,7 @@ impl<'a> EntityLookup<'a> {
         rollups: &'a RollupRun<'a>,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let (_, units) = cut(plan);
+        let units = cut(plan);
         // The bytes of its own rows are known only later.
         progress.planned(units.len() as u64, units.iter().map(unit_bytes).sum());
         let records = rollups.complete(units, progress).await?;
@@ -134,7 +134,7 @@ impl<'a> EntityLookup<'a> {
         }
         let rollups = RollupRun::new(plan, options);
         let is_office = |unit: &RollupUnit| rollups.tables[unit.table].name == "OfficeActivity";
-        let units = self.select(plan, cut(plan).1.into_iter().filter(is_office).collect());
+        let units = self.select(plan, cut(plan).into_iter().filter(is_office).collect());
         let records = rollups.complete(units, progress).await?;
         let mut merger = Merger::new(plan, options, &rollups, progress, records);
         let query = options.config.detections.by_id(USERS_ADDRESSES);
@@ -152,8 +152,7 @@ impl<'a> EntityLookup<'a> {
         rollups: &RollupRun<'_>,
         progress: &dyn Progress,
     ) -> Result<Vec<UnitRecord>> {
-        let (_, units) = cut(plan);
-        let units = self.select(plan, units);
+        let units = self.select(plan, cut(plan));
         let already_read = std::mem::take(&mut self.already_read);
         let done = self.merger.records().iter().chain(&already_read);
         let done: Vec<u64> = done.map(|record| unit_bytes(&record.unit)).collect();
@@ -178,7 +177,7 @@ impl<'a> EntityLookup<'a> {
                 continue;
             }
             match self.selection.for_folder(table.spec, unit.date, slack_days(table, &unit)) {
-                Some(own) => selected.push(RollupUnit { selection: Some(own), ..unit }),
+                Some(own) => selected.push(RollupUnit { selection: Some(Box::new(own)), ..unit }),
                 None => {
                     let is_past = is_past(&unit, plan);
                     let skipped = if is_past { &mut self.skipped.past } else { &mut self.skipped.of_window };
@@ -250,8 +249,8 @@ impl<'a> EntityLookup<'a> {
             similar_names: Vec::new(),
         };
         let (mut first_us, mut last_us) = (None, None);
-        // All state of a unit comes from the same rows: one manifest describes them.
-        for stats in selected.iter().filter_map(|record| Some(&record.manifests.first()?.stats)) {
+        // All state of a unit comes from the same rows: that of one rollup describes them.
+        for stats in selected.iter().filter_map(|record| Some(&record.states.first()?.stats)) {
             summary.rows += stats.rows;
             first_us = [first_us, stats.min_us].into_iter().flatten().min();
             last_us = last_us.max(stats.max_us);

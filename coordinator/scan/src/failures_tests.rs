@@ -73,7 +73,7 @@ impl Engine for Losing<'_> {
     async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
         match &stage {
             Stage::Merge(merge) if merge.analyses == [self.analysis] => {
-                let tasks = StageTasks::of(&stage)?;
+                let tasks = StageTasks::of(stage)?;
                 let lost = tasks.given_up(0, Error::Unavailable("its worker was lost".into()));
                 Ok(Box::pin(RecordBatchStreamAdapter::new(tasks.schema(), stream::iter([lost]))))
             }

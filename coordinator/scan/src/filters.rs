@@ -93,10 +93,10 @@ struct PopulationCheck {
 
 impl PopulationCheck {
     fn new(population: &'static Population, config: &Config, units: &[&UnitRecord]) -> Self {
-        let manifests = units.iter().flat_map(|unit| &unit.manifests);
-        let shares = manifests.filter_map(|manifest| {
-            let share = config.detections.rollup(&manifest.rollup)?.share_of(population)?;
-            Some((share, manifest.state_rows))
+        let states = units.iter().flat_map(|unit| &unit.states);
+        let shares = states.filter_map(|state| {
+            let share = config.detections.rollup(state.rollup())?.share_of(population)?;
+            Some((share, state.rows))
         });
         let shares: Vec<(Share, u64)> = shares.collect();
         let is_found = shares.iter().any(|(share, state_rows)| share.is_alone() && *state_rows > 0);

@@ -69,12 +69,12 @@ impl<'a> Places<'a> {
         let mut places = Self { all: Vec::new(), naming: HashMap::new() };
         for record in records {
             let root = plan.tables.get(record.unit.table).map(|planned| planned.table.root_name());
-            for manifest in &record.manifests {
-                let (Some(file), Some(root)) = (manifest.file(), root) else { continue };
-                let days = manifest.stats.min_us.zip(manifest.stats.max_us);
+            for state in &record.states {
+                let (Some(file), Some(root)) = (state.file(), root) else { continue };
+                let days = state.stats.min_us.zip(state.stats.max_us);
                 let days = days.map(|(first_us, last_us)| (date_of_us(first_us), date_of_us(last_us)));
                 let index = places.all.len();
-                places.all.push(Place { rollup: &manifest.rollup, root, days });
+                places.all.push(Place { rollup: state.rollup(), root, days });
                 for named in names.get(&file.path).into_iter().flatten() {
                     for entity in named {
                         places.naming.entry(*entity).or_default().push((index, named));

@@ -71,5 +71,5 @@ pub(super) async fn run_investigation(
     let assessor = Assessor::new(options.config, &context.prevalence);
     summary.risk = assessor.of(&watched.findings.iter().collect::<Vec<_>>(), 0.0);
     outcome.entity = Some(summary);
-    ScanResult::new(&plan, options.config, tables, watched, outcome, &records)
+    ScanResult::new(&plan, options.config, tables, watched, outcome, records)
 }

@@ -3,18 +3,17 @@
 //! A level is only used if every state file that it combines is one of the scan's, so it never changes a result. If one can't be made
 //! or read, the files of its units are merged instead.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use futures::{StreamExt, stream};
 use hindcast_base::retry::with_retries;
 use hindcast_base::{Error, Result};
 use hindcast_engine::{
-    Combiner, DateState, FAN_IN, Level, LevelFile, LevelPlan, Manifest, SPANS, Span, StateFault, Weights,
-    build_levels, depth, level_key, remove_levels, spans_of,
+    Combiner, DateState, FAN_IN, Fingerprint, KnownState, Level, LevelFile, LevelPlan, SPANS, Span,
+    StateFault, Weights, build_levels, level_key, remove_levels, spans_of,
 };
 use hindcast_functions::BUCKETS;
-use hindcast_lake::StateFile;
 
 use super::plan::ScanPlan;
 use super::run::RunOptions;
@@ -23,9 +22,11 @@ use super::units::is_past;
 
 /// Levels that are looked up at once.
 const CONCURRENT_LOOKUPS: usize = 64;
+/// State files of units whose levels are made together: each is named in the plans and tasks of its levels.
+const FILES_AT_ONCE: usize = 50_000;
 
 /// State of a rollup by date, by table and rollup.
-type States = BTreeMap<(String, String), BTreeMap<NaiveDate, DateState>>;
+type States<'s> = BTreeMap<(&'s str, &'s str), BTreeMap<NaiveDate, DateState<'s>>>;
 
 /// Combined state that a scan uses.
 #[derive(Debug, Default)]
@@ -38,10 +39,14 @@ pub(super) struct Levels {
 /// A level, and what it replaces.
 #[derive(Debug)]
 pub(super) struct UsedLevel {
+    table: String,
     pub(super) rollup: String,
+    span: Span,
     pub(super) level: Level,
-    /// The paths of the state files that it combines.
-    pub(super) sources: HashSet<String>,
+    /// The state that it combines.
+    sources: Fingerprint,
+    /// The first of its files by path.
+    first_source: Option<String>,
 }
 
 /// A level that is needed.
@@ -49,7 +54,7 @@ struct Wanted<'s> {
     table: &'s str,
     rollup: &'s str,
     span: Span,
-    dates: &'s BTreeMap<NaiveDate, DateState>,
+    dates: &'s BTreeMap<NaiveDate, DateState<'s>>,
     key: String,
 }
 
@@ -58,7 +63,7 @@ impl<'s> Wanted<'s> {
         options: &RunOptions<'_>,
         (table, rollup): (&'s str, &'s str),
         span: Span,
-        dates: &'s BTreeMap<NaiveDate, DateState>,
+        dates: &'s BTreeMap<NaiveDate, DateState<'s>>,
     ) -> Result<Self> {
         let known = options.config.detections.rollup(rollup);
         let known = known.ok_or_else(|| Error::Internal(format!("there is no rollup {rollup}")))?;
@@ -68,10 +73,14 @@ impl<'s> Wanted<'s> {
         Ok(Self { table, rollup, span, dates, key })
     }
 
-    /// The state files of its units.
-    fn unit_files(&self) -> Vec<LevelFile> {
-        let files = self.span.files(self.dates).into_iter();
-        files.map(|file| LevelFile { buckets: (0, BUCKETS), file }).collect()
+    /// The number of state files of its units.
+    fn files(&self) -> usize {
+        self.span.file_count(self.dates)
+    }
+
+    /// The first of them by path.
+    fn first_source(&self) -> Option<String> {
+        self.span.files(self.dates).into_iter().map(|file| file.path).min()
     }
 
     /// The levels of the parts of its span.
@@ -82,8 +91,17 @@ impl<'s> Wanted<'s> {
 
     /// The level with what it replaces.
     fn used(&self, level: Level) -> UsedLevel {
-        let sources = self.span.files(self.dates).into_iter().map(|file| file.path).collect();
-        UsedLevel { rollup: self.rollup.to_owned(), level, sources }
+        let mut sources = Fingerprint::default();
+        let states = self.span.of(self.dates).flat_map(|state| &state.states);
+        states.for_each(|state| sources.add(state));
+        UsedLevel {
+            table: self.table.to_owned(),
+            rollup: self.rollup.to_owned(),
+            span: self.span,
+            level,
+            sources,
+            first_source: self.first_source(),
+        }
     }
 }
 
@@ -99,7 +117,7 @@ impl Levels {
         let mut wanted = Vec::new();
         for ((table, rollup), dates) in &states {
             for span in spans_of(dates, &plan.window) {
-                wanted.push(Wanted::of(options, (table.as_str(), rollup.as_str()), span, dates)?);
+                wanted.push(Wanted::of(options, (*table, *rollup), span, dates)?);
             }
         }
         let mut missing = Vec::new();
@@ -130,17 +148,17 @@ impl Levels {
         };
         let StateFault { file, reason } = fault;
         tracing::warn!(file, reason, "a level can't be read: the state of its units is merged");
-        let UsedLevel { level, sources, .. } = self.used.swap_remove(place);
+        let UsedLevel { level, first_source, .. } = self.used.swap_remove(place);
         with_retries(|| options.state.forget(&level.key)).await?;
-        self.damaged.extend(sources.into_iter().min().map(|source| (source, fault.clone())));
+        self.damaged.extend(first_source.map(|source| (source, fault.clone())));
         Ok(true)
     }
 
     /// Names levels that were damaged in the record of a unit whose state they combined.
     pub(super) fn name_damaged(&mut self, records: &mut [UnitRecord]) {
         for (source, fault) in std::mem::take(&mut self.damaged) {
-            let is_source = |manifest: &Manifest| manifest.file().is_some_and(|file| file.path == source);
-            let record = records.iter_mut().find(|record| record.manifests.iter().any(is_source));
+            let is_source = |state: &KnownState| state.is_at(&source);
+            let record = records.iter_mut().find(|record| record.states.iter().any(is_source));
             if let Some(record) = record {
                 record.replaced.push(fault);
             }
@@ -167,8 +185,7 @@ impl Levels {
             let level = match level {
                 Some(Ok(level)) => Some(level),
                 Some(Err(fault)) => {
-                    let source = wanted.span.files(wanted.dates).into_iter().map(|file| file.path).min();
-                    self.damaged.extend(source.map(|source| (source, fault)));
+                    self.damaged.extend(wanted.first_source().map(|source| (source, fault)));
                     None
                 }
                 None => None,
@@ -184,38 +201,54 @@ impl Levels {
         let mut all = missing;
         let mut place = 0;
         while place < all.len() {
-            let parts = if depth(&all[place].unit_files()) > FAN_IN {
-                all[place].parts(options)?
-            } else {
-                Vec::new()
-            };
+            let parts = if all[place].files() > FAN_IN { all[place].parts(options)? } else { Vec::new() };
             let found = self.look_up(parts, options).await;
             all.extend(found.into_iter().filter(|(_, level)| level.is_none()).map(|(part, _)| part));
             place += 1;
         }
-        let RunOptions { engine, state, config, job, .. } = *options;
-        let combiner = Combiner { engine, state, config, job };
         for days in SPANS.into_iter().rev() {
-            let mut plans = Vec::new();
             let (of_length, longer): (Vec<_>, Vec<_>) =
                 all.into_iter().partition(|one| one.span.days == days);
             all = longer;
-            for wanted in &of_length {
-                plans.push(self.plan(wanted, options).await?);
-            }
-            let mut runs = Vec::new();
-            for plan in &mut plans {
-                runs.extend(plan.runs()?);
-            }
-            let made = build_levels(runs, combiner).await;
-            plans.iter_mut().for_each(|plan| plan.use_runs(&made));
-            let levels = build_levels(plans, combiner).await;
-            remove_levels(made, combiner).await;
-            for one in of_length.iter().filter(|one| wanted.contains(&one.key)) {
-                self.used.extend(levels.get(&one.key).map(|level| one.used(level.clone())));
+            let mut of_length = of_length.into_iter().peekable();
+            while of_length.peek().is_some() {
+                let (mut some, mut files) = (Vec::new(), 0);
+                while let Some(one) =
+                    of_length.next_if(|one| files == 0 || files + one.files() <= FILES_AT_ONCE)
+                {
+                    files += one.files();
+                    some.push(one);
+                }
+                let made = self.make_some(&some, options).await?;
+                for one in some.iter().filter(|one| wanted.contains(&one.key)) {
+                    self.used.extend(made.get(&one.key).map(|level| one.used(level.clone())));
+                }
             }
         }
         Ok(())
+    }
+
+    /// Makes levels of spans of one length, and returns those that could be made, by key.
+    async fn make_some(
+        &mut self,
+        some: &[Wanted<'_>],
+        options: &RunOptions<'_>,
+    ) -> Result<BTreeMap<String, Level>> {
+        let RunOptions { engine, state, config, job, .. } = *options;
+        let combiner = Combiner { engine, state, config, job };
+        let mut plans = Vec::new();
+        for wanted in some {
+            plans.push(self.plan(wanted, options).await?);
+        }
+        let mut runs = Vec::new();
+        for plan in &mut plans {
+            runs.extend(plan.runs()?);
+        }
+        let made = build_levels(runs, combiner).await;
+        plans.iter_mut().for_each(|plan| plan.use_runs(&made));
+        let levels = build_levels(plans, combiner).await;
+        remove_levels(made, combiner).await;
+        Ok(levels)
     }
 
     /// How a level is made: from levels of parts of its span, as far as they exist, and from state files of units.
@@ -230,44 +263,76 @@ impl Levels {
             files.extend(level.files());
         }
         let dates = wanted.dates.range(wanted.span.first..=wanted.span.last());
-        let rest = dates.filter(|(date, _)| !covered.contains(date)).flat_map(|(_, state)| &state.manifests);
-        for manifest in rest {
-            let Some(data) = &manifest.data else { continue };
-            weights.add(&data.weights);
-            files.extend(manifest.file().map(|file| LevelFile { buckets: (0, BUCKETS), file }));
+        let rest = dates.filter(|(date, _)| !covered.contains(date)).flat_map(|(_, state)| &state.states);
+        for state in rest {
+            state.weights().into_iter().for_each(|own| weights.add(own));
+            files.extend(state.file().map(|file| LevelFile { buckets: (0, BUCKETS), file }));
         }
         Ok(LevelPlan::of(wanted.key.clone(), wanted.rollup, files, &weights))
     }
 }
 
 /// The state of the window's whole units, by table and rollup, and by date.
-fn states_of(plan: &ScanPlan, records: &[UnitRecord]) -> States {
+fn states_of<'s>(plan: &'s ScanPlan, records: &'s [UnitRecord]) -> States<'s> {
     let mut states = States::new();
     for record in records.iter().filter(|record| !is_past(&record.unit, plan)) {
         let unit = &record.unit;
         let Some(planned) = plan.tables.get(unit.table) else { continue };
-        for rollup in &unit.rollups {
-            let key = (planned.table.spec.name.to_owned(), rollup.clone());
-            let state = states.entry(key).or_default().entry(unit.date).or_default();
-            let own = record.manifests.iter().filter(|manifest| manifest.rollup == *rollup);
-            state.is_clipped |= unit.is_clipped || unit.selection.is_some();
-            for manifest in own {
-                state.is_clipped |= manifest.is_clipped();
-                state.manifests.extend(manifest.data.is_some().then(|| manifest.clone()));
+        for rollup in unit.rollups.iter() {
+            let key = (planned.table.spec.name, rollup.as_str());
+            let of_date = states.entry(key).or_default().entry(unit.date).or_default();
+            of_date.is_clipped |= unit.is_clipped || unit.selection.is_some();
+            for state in record.states.iter().filter(|state| state.rollup() == rollup) {
+                of_date.is_clipped |= state.is_clipped();
+                of_date.states.extend(state.has_file().then_some(state));
             }
         }
     }
     states
 }
 
-/// The state files of `files` that no level in `used` replaces, and the parts of those levels.
-pub(super) fn replaced(files: Vec<StateFile>, used: &[&UsedLevel]) -> (Vec<StateFile>, Vec<LevelFile>) {
-    let paths: HashSet<String> = files.iter().map(|file| file.path.clone()).collect();
-    let applicable: Vec<&&UsedLevel> =
-        used.iter().filter(|used| used.sources.iter().all(|source| paths.contains(source))).collect();
-    let is_left = |file: &StateFile| !applicable.iter().any(|used| used.sources.contains(&file.path));
-    let parts = applicable.iter().flat_map(|used| used.level.files()).collect();
-    (files.into_iter().filter(is_left).collect(), parts)
+/// Levels of which all that they combine is state of the scan, by table and rollup, and by their first dates.
+#[derive(Default)]
+pub(super) struct Applicable<'l>(
+    BTreeMap<(&'l str, &'l str), BTreeMap<NaiveDate, (&'l UsedLevel, Fingerprint)>>,
+);
+
+impl<'l> Applicable<'l> {
+    /// Those of `levels` of which every source is in `records`.
+    pub(super) fn of(levels: &'l [UsedLevel], plan: &'l ScanPlan, records: &'l [UnitRecord]) -> Self {
+        let mut found = Self::default();
+        for level in levels {
+            let of_rollup = found.0.entry((&level.table, &level.rollup)).or_default();
+            of_rollup.insert(level.span.first, (level, Fingerprint::default()));
+        }
+        for record in records.iter().filter(|record| !is_past(&record.unit, plan)) {
+            let Some(planned) = plan.tables.get(record.unit.table) else { continue };
+            for state in record.states.iter().filter(|state| state.has_file()) {
+                let by_date = found.0.get_mut(&(planned.table.spec.name, state.rollup()));
+                let level = by_date.and_then(|by_date| by_date.range_mut(..=record.unit.date).next_back());
+                if let Some((_, (level, sources))) = level
+                    && record.unit.date <= level.span.last()
+                {
+                    sources.add(state);
+                }
+            }
+        }
+        found.0.values_mut().for_each(|by_date| by_date.retain(|_, (level, found)| level.sources == *found));
+        found
+    }
+
+    /// Whether one of them has the state of a rollup of a table at a date.
+    pub(super) fn have(&self, table: &str, rollup: &str, date: NaiveDate) -> bool {
+        let before = self.0.get(&(table, rollup)).and_then(|by_date| by_date.range(..=date).next_back());
+        before.is_some_and(|(_, (level, _))| date <= level.span.last())
+    }
+
+    /// The files of those of a rollup; `None` if there was no level.
+    pub(super) fn files(&self, rollup: &str) -> Option<Vec<LevelFile>> {
+        let own: Vec<_> = self.0.iter().filter(|((_, id), _)| *id == rollup).collect();
+        let levels = own.iter().flat_map(|(_, by_date)| by_date.values());
+        (!own.is_empty()).then(|| levels.flat_map(|(level, _)| level.level.files()).collect())
+    }
 }
 
 #[cfg(test)]

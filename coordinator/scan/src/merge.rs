@@ -11,15 +11,15 @@ use hindcast_base::storage_fault::is_of_store;
 use hindcast_base::{Error, Result};
 use hindcast_detections::analyses::{Analysis, SideTable};
 use hindcast_engine::{
-    LEVELS, MergeFault, MergeRows, MergeStage, NamesByFile, NamesStage, Stage, StateFault, Weights,
-    decode_names, shards,
+    KnownState, LEVELS, MergeFault, MergeRows, MergeStage, NamesByFile, NamesStage, Stage, StateFault,
+    Weights, decode_names, shards,
 };
 use hindcast_lake::StateFile;
 use hindcast_observability::Origin;
 
 use super::analysis_group::AnalysisGroup;
 use super::failures::Failures;
-use super::levels::Levels;
+use super::levels::{Applicable, Levels};
 use super::plan::ScanPlan;
 use super::results::GroupResult;
 use super::run::{Progress, RunOptions};
@@ -27,6 +27,7 @@ use super::spilled::{AnalysisRows, RowCollector};
 use super::state_files::{StateFiles, read_by, reads_of};
 use super::unit_record::UnitRecord;
 use super::unit_tracker::RollupRun;
+use super::window_state::WindowState;
 
 /// Times in a scan that a file of state is computed again because it can't be read. State is a cache: a damaged file costs time but
 /// fails no scan.
@@ -141,10 +142,12 @@ impl<'a> Merger<'a> {
         let mut results = Results::new();
         let mut groups = AnalysisGroup::all(analyses);
         loop {
-            let state = StateFiles::of(self.plan, &self.records).with_levels(self.levels.used());
+            let levels = Applicable::of(self.levels.used(), self.plan, &self.records);
+            let state = StateFiles::of(self.plan, &self.records, &levels);
+            let window = WindowState::of(self.plan, &self.records);
             // The longest first, so that others fill what it leaves free.
             groups.sort_by_key(|group| std::cmp::Reverse(state.bytes(group)));
-            let merges: Vec<_> = groups.iter().map(|group| self.merge(group, &state)).collect();
+            let merges: Vec<_> = groups.iter().map(|group| self.merge(group, &state, &window)).collect();
             let mut merges = stream::iter(merges).buffer_unordered(self.options.concurrent_merges);
             let (mut faults, mut failures) = (Vec::new(), Failures::default());
             while let Some((group, merged)) = merges.try_next().await? {
@@ -238,8 +241,9 @@ impl<'a> Merger<'a> {
         &self,
         group: &'g AnalysisGroup,
         state: &StateFiles,
+        window: &WindowState<'_>,
     ) -> Result<(&'g AnalysisGroup, Merged)> {
-        let merged = match (self.merge_all(group, state).await, group.own_detection()) {
+        let merged = match (self.merge_all(group, state, window).await, group.own_detection()) {
             (Err(Error::Engine(error)), Some(own)) if !is_of_store(&error) => {
                 Err(MergeFailure::Detection(own.failure(None, &error).to_string()))
             }
@@ -248,11 +252,16 @@ impl<'a> Merger<'a> {
         Ok((group, merged))
     }
 
-    async fn merge_all(&self, group: &AnalysisGroup, state: &StateFiles) -> Result<Merged> {
+    async fn merge_all(
+        &self,
+        group: &AnalysisGroup,
+        state: &StateFiles,
+        window: &WindowState<'_>,
+    ) -> Result<Merged> {
         let options = self.options;
         let (inputs, levels) = state.inputs(group);
         // Stored rows are a cache.
-        let result = GroupResult::of(group, self.plan, options, &self.records).await;
+        let result = GroupResult::of(group, self.plan, options, window).await;
         let result = result.inspect_err(|error| tracing::warn!(%error, "rows are not stored")).ok().flatten();
         let known_shards = result.as_ref().and_then(|result| result.shards.clone());
         let shards =
@@ -293,9 +302,9 @@ impl<'a> Merger<'a> {
     /// As many shards as there may be tasks; more if the state is large, fewer if it is small.
     fn shard_count(&self, group: &AnalysisGroup, state: &StateFiles) -> usize {
         let is_shared = group.analyses().len() > 1;
-        let manifests = self.records.iter().flat_map(|record| &record.manifests);
-        let of_group = manifests.filter(|manifest| is_shared && group.reads(&manifest.rollup));
-        let shared_rows: u64 = of_group.map(|manifest| manifest.state_rows).sum();
+        let states = self.records.iter().flat_map(|record| &record.states);
+        let of_group = states.filter(|state| is_shared && group.reads(state.rollup()));
+        let shared_rows: u64 = of_group.map(|state| state.rows).sum();
         let bytes = state.bytes(group);
         let large = (bytes / SHARD_STATE_BYTES).max(shared_rows / SHARED_STATE_ROWS);
         let count = large.max(self.options.shards as u64).min(1 + bytes / LEAST_SHARD_BYTES);
@@ -305,9 +314,9 @@ impl<'a> Merger<'a> {
     /// How the state of a group is spread over the buckets.
     fn weights(&self, group: &AnalysisGroup) -> Weights {
         let mut weights = Weights::default();
-        let manifests = self.records.iter().flat_map(|record| &record.manifests);
-        let of_group = manifests.filter(|manifest| group.reads(&manifest.rollup));
-        of_group.filter_map(|manifest| manifest.data.as_ref()).for_each(|data| weights.add(&data.weights));
+        let states = self.records.iter().flat_map(|record| &record.states);
+        let of_group = states.filter(|state| group.reads(state.rollup()));
+        of_group.filter_map(KnownState::weights).for_each(|own| weights.add(own));
         weights
     }
 

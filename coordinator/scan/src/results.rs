@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::analysis_group::AnalysisGroup;
 use super::plan::ScanPlan;
 use super::run::RunOptions;
-use super::unit_record::UnitRecord;
-use super::units::is_past;
+use super::window_state::{DateHashes, WindowState};
 
 /// The folder of stored rows below that of state.
 const RESULTS: &str = "results";
@@ -35,10 +34,8 @@ const MOST_CHANGED: usize = 3;
 /// Objects that are read, written or removed at once.
 const CONCURRENT: usize = 32;
 
-/// State files by rollup and date.
-type Sources = BTreeMap<String, BTreeMap<NaiveDate, Vec<StateFile>>>;
 /// Hashes of the lists of state files, by rollup and date.
-type Hashes = BTreeMap<String, BTreeMap<NaiveDate, String>>;
+type Hashes = BTreeMap<String, DateHashes>;
 
 /// What is known of a stored result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +50,7 @@ struct Manifest {
 }
 
 /// The result of a group, as it is stored or will be.
-#[derive(Debug)]
-pub(super) struct GroupResult {
+pub(super) struct GroupResult<'w> {
     /// What tasks need to know.
     pub(super) stored: StoredResult,
     /// The shards of the stored rows, if there are any: others can't use them.
@@ -62,37 +58,33 @@ pub(super) struct GroupResult {
     identity: String,
     /// Whether its manifest is stored.
     is_stored: bool,
-    sources: Sources,
+    window: &'w WindowState<'w>,
     hashes: Hashes,
     /// Hashes of the lists that an earlier result stored.
     known: BTreeSet<String>,
 }
 
-impl GroupResult {
-    /// The result of a group over the state of `records`; `None` if its rows are not stored.
+impl<'w> GroupResult<'w> {
+    /// The result of a group over the state of a window; `None` if its rows are not stored.
     pub(super) async fn of(
         group: &AnalysisGroup,
         plan: &ScanPlan,
         options: &RunOptions<'_>,
-        records: &[UnitRecord],
+        window: &'w WindowState<'w>,
     ) -> Result<Option<Self>> {
-        let sources = sources_of(group, plan, records);
-        let dates: BTreeSet<&NaiveDate> = sources.values().flat_map(BTreeMap::keys).collect();
+        let read: Vec<_> = window.dates().filter(|(rollup, _)| group.reads(rollup)).collect();
+        let dates: BTreeSet<&NaiveDate> = read.iter().flat_map(|(_, dates)| *dates).collect();
         if plan.investigated.is_some() || !options.use_cache || dates.len() < LEAST_DATES {
             return Ok(None);
         }
-        let Some((identity, per_key)) = identity(group, &sources, options)? else { return Ok(None) };
-        let mut hashes = Hashes::new();
-        for (rollup, by_date) in &sources {
-            let of_rollup = hashes.entry(rollup.clone()).or_default();
-            for (date, files) in by_date {
-                of_rollup.insert(*date, hash_of(files)?);
-            }
-        }
+        let rollups: Vec<&str> = read.iter().map(|(rollup, _)| *rollup).collect();
+        let Some((identity, per_key)) = identity(group, &rollups, options)? else { return Ok(None) };
+        let of_rollup = |rollup: &&str| Ok(((*rollup).to_owned(), window.hashes(rollup)?.as_ref().clone()));
+        let hashes: Hashes = rollups.iter().map(of_rollup).collect::<Result<_>>()?;
         let inputs = hash_of(&hashes)?;
         let stored = StoredResult { key: format!("{RESULTS}/{identity}/{inputs}"), per_key, earlier: None };
         let known = BTreeSet::new();
-        let mut result = Self { stored, shards: None, identity, is_stored: false, sources, hashes, known };
+        let mut result = Self { stored, shards: None, identity, is_stored: false, window, hashes, known };
         match result.manifest(options.state, &inputs).await? {
             Some(own) => (result.shards, result.is_stored) = (Some(own.shards), true),
             None => result.find_earlier(options.state).await?,
@@ -144,9 +136,8 @@ impl GroupResult {
         };
         let mut changed: BTreeMap<String, Vec<StateFile>> = BTreeMap::new();
         for (rollup, date) in self.changed(&found.sources) {
-            let own = self.sources.get(&rollup).and_then(|by_date| by_date.get(&date));
             let files = changed.entry(rollup.clone()).or_default();
-            files.extend(own.into_iter().flatten().cloned());
+            files.extend(self.window.files(&rollup, date));
             let Some(hash) = found.sources.get(&rollup).and_then(|by_date| by_date.get(&date)) else {
                 continue;
             };
@@ -180,14 +171,9 @@ impl GroupResult {
             return Ok(());
         }
         let mut lists = Vec::new();
-        for (rollup, by_date) in &self.sources {
-            for (date, files) in by_date {
-                let Some(hash) = self.hashes.get(rollup).and_then(|by_date| by_date.get(date)) else {
-                    continue;
-                };
-                if !self.known.contains(hash) {
-                    lists.push(put_list(state, hash, files));
-                }
+        for (rollup, by_date) in &self.hashes {
+            for (date, hash) in by_date.iter().filter(|(_, hash)| !self.known.contains(*hash)) {
+                lists.push(async move { put_list(state, hash, &self.window.files(rollup, *date)).await });
             }
         }
         let mut put = stream::iter(lists).buffer_unordered(CONCURRENT);
@@ -229,7 +215,7 @@ impl GroupResult {
 /// What identifies the rows of a group apart from the state, and its key columns; `None` if its rows are not stored.
 fn identity(
     group: &AnalysisGroup,
-    sources: &Sources,
+    rollups: &[&str],
     options: &RunOptions<'_>,
 ) -> Result<Option<(String, Vec<String>)>> {
     let Some(first) = group.analyses().first().filter(|first| !first.per_key.is_empty()) else {
@@ -254,26 +240,10 @@ fn identity(
         let parameters = format!("{:?}", analysis.bindings(options.config)?);
         parts.push((analysis.id, analysis.version, sql.text, analysis.order, parameters));
     }
-    let versions = sources.keys().filter_map(|id| options.config.detections.rollup(id)).map(state_version);
+    let versions = rollups.iter().filter_map(|id| options.config.detections.rollup(id)).map(state_version);
     let versions: Vec<String> = versions.collect();
     let hash = hash_of(&(RESULT_FORMAT, FUNCTIONS_VERSION, parts, versions, first.per_key))?;
     Ok(Some((hash, first.per_key.iter().map(|column| (*column).to_owned()).collect())))
-}
-
-/// The state files of the window that a group reads, by rollup and date, in an order that does not depend on that of units.
-fn sources_of(group: &AnalysisGroup, plan: &ScanPlan, records: &[UnitRecord]) -> Sources {
-    let mut sources = Sources::new();
-    for record in records.iter().filter(|record| !is_past(&record.unit, plan)) {
-        for rollup in record.unit.rollups.iter().filter(|rollup| group.reads(rollup)) {
-            let own = record.manifests.iter().filter(|manifest| manifest.rollup == *rollup);
-            let files = own.filter_map(hindcast_engine::Manifest::file);
-            sources.entry(rollup.clone()).or_default().entry(record.unit.date).or_default().extend(files);
-        }
-    }
-    for files in sources.values_mut().flat_map(BTreeMap::values_mut) {
-        files.sort_by(|left, right| left.path.cmp(&right.path));
-    }
-    sources
 }
 
 fn list_path(hash: &str) -> String {

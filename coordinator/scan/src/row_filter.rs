@@ -55,13 +55,14 @@ pub(super) fn row_filters(plan: &ScanPlan, records: &[UnitRecord], config: &Conf
             |record: &&UnitRecord| plan.tables[record.unit.table].table.spec.name == population.table;
         let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
         for record in records.iter().filter(of_table) {
-            let counts = record.manifests.iter().filter_map(|manifest| {
-                Some((&manifest.rollup, manifest.stats.values.get(population.column)?))
-            });
+            let counts = record
+                .states
+                .iter()
+                .filter_map(|state| Some((state.rollup(), state.stats.values.get(population.column)?)));
             // Each rollup of a unit that reads the column has the same counts, from one manifest or several.
             let first = counts.clone().next().map(|(rollup, _)| rollup);
-            for (value, count) in counts.filter(|(rollup, _)| Some(*rollup) == first).flat_map(|(_, own)| own)
-            {
+            let own = counts.filter(|(rollup, _)| Some(*rollup) == first);
+            for (value, count) in own.flat_map(|(_, own)| own.iter()) {
                 *rows.entry(value).or_default() += count;
             }
         }

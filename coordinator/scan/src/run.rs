@@ -22,7 +22,7 @@ use super::plan::ScanPlan;
 use super::report::{Outcome, Report};
 use super::row_filter::row_filters;
 use super::scoring::{LookedAt, computed_units, days_looked_at, score};
-use super::state_files::{RollupFiles, rollup_files};
+use super::state_files::{UsedRollup, used_rollups};
 use super::table::ResultTable;
 use super::unit_record::PlanRecords;
 use super::unit_tracker::RollupRun;
@@ -87,7 +87,7 @@ pub struct ScanResult {
     /// Scores, incidents, coverage and the outline of the plan.
     pub report: Report,
     /// The rollups' state behind it; empty if the result was fetched from a coordinator.
-    pub rollups: Vec<RollupFiles>,
+    pub rollups: Vec<UsedRollup>,
 }
 
 impl ScanResult {
@@ -101,11 +101,11 @@ impl ScanResult {
         tables: Vec<ResultTable>,
         watched: Watched,
         outcome: Outcome,
-        records: &PlanRecords,
+        records: PlanRecords,
     ) -> Result<Self> {
         let names = tables.iter().map(|table| table.name.clone()).collect();
         let report = Report::new(plan, config, outcome, names)?;
-        let rollups = rollup_files(plan, &records.of_window);
+        let rollups = used_rollups(plan, records.of_window);
         let Watched { findings, suppressed } = watched;
         Ok(Self { tables, findings, suppressed, report, rollups })
     }
@@ -129,7 +129,7 @@ pub async fn run_plan(
 /// Runs `plan` over all rows.
 async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Progress) -> Result<ScanResult> {
     let rollups = RollupRun::new(plan, options);
-    let (_, units) = cut(plan);
+    let units = cut(plan);
     progress.planned(units.len() as u64, units.iter().map(unit_bytes).sum());
     let records = rollups.complete(units, progress).await?;
     tracing::debug!(units = records.len(), "rollups complete");
@@ -156,7 +156,7 @@ async fn run_scan(plan: &ScanPlan, options: &RunOptions<'_>, progress: &dyn Prog
     let computed_units = computed_units(records.of_window.iter());
     let looked_at = LookedAt { coverage, assessment, days, computed_units };
     let outcome = score(&plan, options.config, &context, &watched, signals, looked_at);
-    ScanResult::new(&plan, options.config, tables, watched, outcome, &records)
+    ScanResult::new(&plan, options.config, tables, watched, outcome, records)
 }
 
 #[cfg(test)]

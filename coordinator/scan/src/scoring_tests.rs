@@ -6,7 +6,7 @@ use hindcast_base::entities::{Entity, EntityKind};
 use hindcast_base::time::Window;
 use hindcast_detections::analyses::Suite;
 use hindcast_detections::findings::{Finding, Severity};
-use hindcast_engine::{Manifest, RollupUnit, UnitStats};
+use hindcast_engine::{Manifest, RollupUnit, StateFolders, UnitStats};
 use hindcast_lake::LakeFile;
 
 use super::super::coverage::{CoverageEntry, Status};
@@ -106,18 +106,20 @@ fn record(first_us: i64, last_us: i64) -> UnitRecord {
         files: Vec::<LakeFile>::new(),
         window: Window::new(0, 1).unwrap(),
         is_clipped: false,
-        rollups: Vec::new(),
+        rollups: Default::default(),
         selection: None,
     };
     let stats = UnitStats { rows: 1, min_us: Some(first_us), max_us: Some(last_us), ..UnitStats::default() };
     let manifest = Manifest {
-        key: "key".into(),
+        key: "table/date/external_pairs/key".into(),
         rollup: "external_pairs".into(),
         stats: stats.into(),
         data: None,
         state_rows: 1,
     };
-    UnitRecord::new(unit, vec![manifest])
+    let mut record = UnitRecord::new(unit);
+    record.add([manifest], &StateFolders::default());
+    record
 }
 
 #[tokio::test]

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_detections::rollups::Rollup;
-use hindcast_engine::{LevelFile, Manifest, StateRead, state_version};
+use hindcast_engine::{KnownState, LevelFile, StateRead, state_version};
 use hindcast_lake::StateFile;
 use serde::{Deserialize, Serialize};
 
 use super::analysis_group::AnalysisGroup;
-use super::levels::{UsedLevel, replaced};
+use super::levels::Applicable;
 use super::plan::ScanPlan;
 use super::unit_record::UnitRecord;
 use super::units::is_past;
@@ -29,8 +29,8 @@ pub(super) struct StateFiles {
 }
 
 impl StateFiles {
-    /// The files in `records`. A rollup without any has an empty list.
-    pub(super) fn of(plan: &ScanPlan, records: &[UnitRecord]) -> Self {
+    /// The files in `records`, or levels instead of those that they combine. A rollup without any has an empty list.
+    pub(super) fn of(plan: &ScanPlan, records: &[UnitRecord], levels: &Applicable<'_>) -> Self {
         let none_of = |rollup: &&Rollup| (rollup.id.to_owned(), Vec::new());
         let of_window = plan.tables.iter().flat_map(|planned| &planned.rollups);
         let past = plan.tables.iter().flat_map(|planned| &planned.past).flat_map(|past| &past.rollups);
@@ -40,29 +40,19 @@ impl StateFiles {
             past: past.map(none_of).collect(),
         };
         for record in records {
-            let files = if is_past(&record.unit, plan) { &mut state.past } else { &mut state.of_window };
-            for manifest in &record.manifests {
-                if let (Some(files), Some(file)) = (files.get_mut(&manifest.rollup), manifest.file()) {
-                    files.push(file);
+            let is_past = is_past(&record.unit, plan);
+            let table = plan.tables.get(record.unit.table).map_or("", |planned| planned.table.spec.name);
+            let files = if is_past { &mut state.past } else { &mut state.of_window };
+            for known in &record.states {
+                let is_combined = || !is_past && levels.have(table, known.rollup(), record.unit.date);
+                if let Some(files) = files.get_mut(known.rollup()).filter(|_| !is_combined()) {
+                    files.extend(known.file());
                 }
             }
         }
+        let with_levels = |rollup: &String| Some((rollup.clone(), levels.files(rollup)?));
+        state.levels = state.of_window.keys().filter_map(with_levels).collect();
         state
-    }
-
-    /// Reads levels instead of the files that they combine.
-    #[must_use]
-    pub(super) fn with_levels(mut self, levels: &[UsedLevel]) -> Self {
-        for (rollup, files) in &mut self.of_window {
-            let used: Vec<&UsedLevel> = levels.iter().filter(|used| used.rollup == *rollup).collect();
-            if used.is_empty() {
-                continue;
-            }
-            let (left, parts) = replaced(std::mem::take(files), &used);
-            *files = left;
-            self.levels.insert(rollup.clone(), parts);
-        }
-        self
     }
 
     /// Bytes that the analyses of a group read.
@@ -100,9 +90,9 @@ pub(super) fn reads_of(records: &[UnitRecord], rollups: &BTreeSet<&str>) -> Vec<
     let mut reads: Vec<StateRead> = Vec::new();
     for rollup in rollups {
         let mut open_bytes = READ_BYTES;
-        let manifests = records.iter().flat_map(|record| &record.manifests);
-        let own = manifests.filter(|manifest| manifest.rollup == *rollup);
-        for file in own.filter_map(Manifest::file) {
+        let states = records.iter().flat_map(|record| &record.states);
+        let own = states.filter(|state| state.rollup() == *rollup);
+        for file in own.filter_map(KnownState::file) {
             if open_bytes >= READ_BYTES {
                 reads.push(StateRead { rollup: (*rollup).to_owned(), files: Vec::new() });
                 open_bytes = 0;
@@ -127,11 +117,35 @@ pub struct RollupFiles {
     pub files: Vec<StateFile>,
 }
 
-/// The state files of the window.
-pub(super) fn rollup_files(plan: &ScanPlan, records: &[UnitRecord]) -> Vec<RollupFiles> {
-    let of_rollup = |(rollup, files): (String, Vec<StateFile>)| {
+/// The state of a rollup from which a scan was computed, without the list of its files.
+#[derive(Debug)]
+pub struct UsedRollup {
+    rollup: String,
+    made_by: String,
+    states: Vec<KnownState>,
+}
+
+impl UsedRollup {
+    /// Its files.
+    pub fn files(&self) -> RollupFiles {
+        let files = self.states.iter().filter_map(KnownState::file).collect();
+        RollupFiles { rollup: self.rollup.clone(), made_by: self.made_by.clone(), files }
+    }
+}
+
+/// The state of the window, by rollup.
+pub(super) fn used_rollups(plan: &ScanPlan, records: Vec<UnitRecord>) -> Vec<UsedRollup> {
+    let planned = plan.tables.iter().flat_map(|planned| &planned.rollups);
+    let mut by_rollup: BTreeMap<String, Vec<KnownState>> =
+        planned.map(|rollup| (rollup.id.to_owned(), Vec::new())).collect();
+    for state in records.into_iter().flat_map(|record| record.states) {
+        if let Some(states) = by_rollup.get_mut(state.rollup()) {
+            states.push(state);
+        }
+    }
+    let of_rollup = |(rollup, states): (String, Vec<KnownState>)| {
         let made_by = state_version(plan.detections.rollup(&rollup)?);
-        Some(RollupFiles { rollup, made_by, files })
+        Some(UsedRollup { rollup, made_by, states })
     };
-    StateFiles::of(plan, records).of_window.into_iter().filter_map(of_rollup).collect()
+    by_rollup.into_iter().filter_map(of_rollup).collect()
 }

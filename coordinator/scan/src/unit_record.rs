@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hindcast_base::error::InputFault;
-use hindcast_engine::{Manifest, RollupUnit, SameRows, StateFault, UnitStats};
+use hindcast_engine::{KnownState, Manifest, RollupUnit, SameRows, StateFault, StateFolders, UnitStats};
 use hindcast_lake::LakeFile;
 
 use super::plan::ScanPlan;
@@ -15,8 +15,8 @@ use super::units::is_past;
 pub(super) struct UnitRecord {
     /// The unit, without files that could not be read.
     pub(super) unit: RollupUnit,
-    /// State of its rollups: one manifest of each, or several if the state is that of several earlier units with the same rows.
-    pub(super) manifests: Vec<Manifest>,
+    /// State of its rollups: one of each, or several if the state is that of several earlier units with the same rows.
+    pub(super) states: Vec<KnownState>,
     /// State of its rows and those of other units together, for rollups that it has no other state of.
     pub(super) shared: BTreeMap<String, SameRows>,
     /// Files that could not be read.
@@ -34,10 +34,11 @@ pub(super) struct UnitRecord {
 }
 
 impl UnitRecord {
-    pub(super) fn new(unit: RollupUnit, manifests: Vec<Manifest>) -> Self {
-        let mut record = Self {
+    /// A unit without state.
+    pub(super) fn new(unit: RollupUnit) -> Self {
+        Self {
             unit,
-            manifests: Vec::new(),
+            states: Vec::new(),
             shared: BTreeMap::new(),
             faults: Vec::new(),
             was_computed: false,
@@ -45,20 +46,18 @@ impl UnitRecord {
             store_failures: 0,
             suspects: Vec::new(),
             was_probed: false,
-        };
-        record.add(manifests);
-        record
+        }
     }
 
     /// Adds state. Statistics that it has in common with other state of the unit are held once: a scan holds those of all units.
-    pub(super) fn add(&mut self, manifests: impl IntoIterator<Item = Manifest>) {
+    pub(super) fn add(&mut self, manifests: impl IntoIterator<Item = Manifest>, folders: &StateFolders) {
         for mut manifest in manifests {
-            if let Some(same) = self.manifests.iter().find(|other| other.stats == manifest.stats) {
+            if let Some(same) = self.states.iter().find(|other| other.stats == manifest.stats) {
                 manifest.stats = Arc::clone(&same.stats);
             }
-            self.manifests.push(manifest);
+            self.states.push(KnownState::of(manifest, folders));
         }
-        self.manifests.shrink_to_fit();
+        self.states.shrink_to_fit();
     }
 
     /// Whether it has the state of all its rollups.
@@ -68,14 +67,14 @@ impl UnitRecord {
 
     /// Whether it has the state of a rollup.
     pub(super) fn has_state_of(&self, rollup: &str) -> bool {
-        self.manifests.iter().any(|manifest| manifest.rollup == rollup)
+        self.states.iter().any(|state| state.rollup() == rollup)
     }
 
     /// Statistics of its rows, if it has state. All state of a unit comes from the same rows: that of one rollup describes them.
     pub(super) fn stats(&self) -> Option<UnitStats> {
-        let rollup = &self.manifests.first()?.rollup;
-        let of_rollup = self.manifests.iter().filter(|manifest| manifest.rollup == *rollup);
-        of_rollup.map(|manifest| UnitStats::clone(&manifest.stats)).reduce(|mut all, more| {
+        let rollup = self.states.first()?.rollup();
+        let of_rollup = self.states.iter().filter(|state| state.rollup() == rollup);
+        of_rollup.map(|state| UnitStats::clone(&state.stats)).reduce(|mut all, more| {
             all.add(&more);
             all
         })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,7 +12,7 @@ use hindcast_base::storage_fault::StorageOperation;
 use hindcast_base::{Error, Result};
 use hindcast_detections::config::Config;
 use hindcast_engine::{
-    Committed, Engine, Lookup, Manifest, RollupStage, RollupUnit, StateFault, StateStore, TableRef,
+    Committed, Engine, Lookup, RollupStage, RollupUnit, StateFault, StateFolders, StateStore, TableRef,
     UnitFault, decode_outcomes, unit_key,
 };
 use hindcast_lake::{LakeFile, LakeTable};
@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::plan::ScanPlan;
 use super::run::{Progress, RunOptions};
 use super::unit_record::UnitRecord;
-use super::units::{cut, unit_bytes};
+use super::units::unit_bytes;
 
 /// Folders of state that are listed at once.
 const CONCURRENT_FOLDERS: usize = 16;
@@ -48,6 +48,8 @@ pub(super) struct RollupRun<'a> {
     pub(super) lake_tables: Vec<LakeTable>,
     /// Whether stored state is used.
     pub(super) use_cache: bool,
+    /// The folders of the state that records hold.
+    pub(super) folders: StateFolders,
     /// Users' own rollups that can't be computed, by id, each with the reason.
     pub(super) failed_rollups: Mutex<BTreeMap<String, String>>,
 }
@@ -60,9 +62,10 @@ impl<'a> RollupRun<'a> {
             state: options.state,
             config: options.config,
             job: options.job,
-            tables: cut(plan).0,
+            tables: plan.tables.iter().map(|planned| TableRef::of(&planned.table)).collect(),
             lake_tables: plan.tables.iter().map(|planned| planned.table.clone()).collect(),
             use_cache: options.use_cache,
+            folders: StateFolders::default(),
             failed_rollups: Mutex::default(),
         }
     }
@@ -78,7 +81,7 @@ impl<'a> RollupRun<'a> {
         let mut records: Vec<UnitRecord> = if self.use_cache {
             self.use_earlier_state(self.look_up_all(units).await?).await?
         } else {
-            units.into_iter().map(|unit| UnitRecord::new(unit, vec![])).collect()
+            units.into_iter().map(UnitRecord::new).collect()
         };
         // A unit that was joined with another counts as done.
         let joined = planned - records.len();
@@ -102,16 +105,15 @@ impl<'a> RollupRun<'a> {
         for fault in unreadable {
             let StateFault { file, reason } = fault;
             tracing::warn!(file, reason, "state can't be read: computing it again");
-            let is_faulty =
-                |manifest: &Manifest| manifest.file().is_some_and(|of_manifest| of_manifest.path == *file);
             let mut is_found = false;
             for record in records.iter_mut() {
-                let faulty: Vec<Manifest> =
-                    record.manifests.extract_if(.., |manifest| is_faulty(manifest)).collect();
-                let Some(manifest) = faulty.first() else { continue };
-                with_retries(|| self.state.forget(&manifest.key)).await?;
+                let Some(faulty) = record.states.iter().find(|state| state.is_at(file)).cloned() else {
+                    continue;
+                };
+                let key = faulty.key();
+                with_retries(|| self.state.forget(&key)).await?;
                 // State of several earlier units is of use only together.
-                record.manifests.retain(|other| other.rollup != manifest.rollup);
+                record.states.retain(|other| other.rollup() != faulty.rollup());
                 record.replaced.push(fault.clone());
                 is_found = true;
             }
@@ -183,14 +185,16 @@ impl<'a> RollupRun<'a> {
     ) -> Result<UnitRecord> {
         let finds = unit.rollups.iter().map(|id| self.look_up_state(&unit, id, committed, lookups));
         let found = try_join_all(finds).await?;
-        let mut record = UnitRecord::new(unit, Vec::new());
-        let rollups = record.unit.rollups.clone();
-        for (rollup, Lookup { manifest, same_rows, damaged }) in rollups.into_iter().zip(found) {
-            record.add(manifest);
+        let mut record = UnitRecord::new(unit);
+        let rollups = Arc::clone(&record.unit.rollups);
+        for (rollup, Lookup { manifest, same_rows, damaged }) in rollups.iter().zip(found) {
+            record.add(manifest, &self.folders);
             record.replaced.extend(damaged);
             match same_rows {
-                Some(same_rows) if same_rows.others.is_empty() => record.add(same_rows.manifests),
-                Some(same_rows) => drop(record.shared.insert(rollup, same_rows)),
+                Some(same_rows) if same_rows.others.is_empty() => {
+                    record.add(same_rows.manifests, &self.folders)
+                }
+                Some(same_rows) => drop(record.shared.insert(rollup.clone(), same_rows)),
                 None => {}
             }
         }
@@ -237,10 +241,14 @@ impl<'a> RollupRun<'a> {
                 continue;
             }
             let is_missing = |id: &&String| !record.has_state_of(id);
-            let rollups: Vec<String> = record.unit.rollups.iter().filter(is_missing).cloned().collect();
-            if !rollups.is_empty() && !record.unit.files.is_empty() {
-                pending.push((index, RollupUnit { rollups, ..record.unit.clone() }));
+            let missing: Vec<String> = record.unit.rollups.iter().filter(is_missing).cloned().collect();
+            if missing.is_empty() || record.unit.files.is_empty() {
+                continue;
             }
+            // Units without any state share the list of their rollups.
+            let is_new = missing.len() == record.unit.rollups.len();
+            let rollups = if is_new { Arc::clone(&record.unit.rollups) } else { missing.into() };
+            pending.push((index, RollupUnit { rollups, ..record.unit.clone() }));
         }
         pending.sort_by_key(|(index, unit)| (std::cmp::Reverse(unit_bytes(unit)), *index));
         pending
@@ -270,7 +278,7 @@ impl<'a> RollupRun<'a> {
                 match outcome.result {
                     Ok(manifests) if record.suspects.is_empty() => {
                         progress.unit_done(unit_bytes(unit));
-                        record.add(manifests);
+                        record.add(manifests, &self.folders);
                     }
                     Ok(_) => record.suspects.retain(|suspect| suspect != &unit.files[0]),
                     Err(UnitFault::Rollup { rollup, reason }) => {
@@ -295,8 +303,8 @@ impl<'a> RollupRun<'a> {
     /// Continues without the failed rollups: units no longer need their state.
     fn drop_rollups(&self, failed_rollups: BTreeMap<String, String>, records: &mut [UnitRecord]) {
         for record in records.iter_mut().filter(|_| !failed_rollups.is_empty()) {
-            record.unit.rollups.retain(|id| !failed_rollups.contains_key(id));
-            record.manifests.retain(|manifest| !failed_rollups.contains_key(&manifest.rollup));
+            Arc::make_mut(&mut record.unit.rollups).retain(|id| !failed_rollups.contains_key(id));
+            record.states.retain(|state| !failed_rollups.contains_key(state.rollup()));
         }
         self.failed_rollups.lock().unwrap_or_else(PoisonError::into_inner).extend(failed_rollups);
     }
@@ -366,7 +374,7 @@ fn set_aside(record: &mut UnitRecord, fault: InputFault) -> Result<()> {
         return Err(Error::Internal(format!("a unit failed for a file it does not have: {fault}")));
     }
     // The state of the unit without the file has another key.
-    record.manifests.clear();
+    record.states.clear();
     record.faults.push(fault);
     Ok(())
 }

@@ -13,12 +13,13 @@ use futures::{TryStreamExt, stream};
 use hindcast_base::Error;
 use hindcast_base::storage_fault::StorageFault;
 use hindcast_base::time::Window;
-use hindcast_engine::{Stage, StageTasks, UnitOutcome, runtime};
+use hindcast_engine::{KnownState, Stage, StageTasks, UnitOutcome, runtime};
 use hindcast_lake::task_session;
 use hindcast_lake::{Lake, Location};
 use parquet::arrow::ArrowWriter;
 
 use super::super::test_lake::{TestLake, between};
+use super::super::units::cut;
 use super::*;
 
 struct Fragile {
@@ -29,7 +30,7 @@ struct Fragile {
 #[async_trait]
 impl Engine for Fragile {
     async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
-        let tasks = StageTasks::of(&stage)?;
+        let tasks = StageTasks::of(stage)?;
         let mut rows = Vec::new();
         for task in 0..tasks.count() {
             let plan = tasks.plan(&[task])?;
@@ -55,7 +56,7 @@ struct Idle;
 #[async_trait]
 impl Engine for Idle {
     async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
-        let tasks = StageTasks::of(&stage)?;
+        let tasks = StageTasks::of(stage)?;
         let outcome = |unit| serde_json::to_string(&UnitOutcome { unit, result: Ok(Vec::new()) }).unwrap();
         let texts: StringArray = (0..tasks.count()).map(|unit| Some(outcome(unit))).collect();
         let rows = RecordBatch::try_new(tasks.schema(), vec![Arc::new(texts)]).unwrap();
@@ -101,7 +102,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
         files: tables[0].files_ending_on(date).await.unwrap(),
         window: Window::new(1_772_323_200_000_000, 1_772_409_600_000_000).unwrap(),
         is_clipped: false,
-        rollups: vec!["event_bins".into(), "external_pairs".into()],
+        rollups: vec!["event_bins".into(), "external_pairs".into()].into(),
         selection: None,
     };
     let engine = Fragile {
@@ -117,6 +118,7 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
         tables: vec![TableRef::of(&tables[0])],
         lake_tables: Vec::new(),
         use_cache: true,
+        folders: Default::default(),
         failed_rollups: Default::default(),
     };
     let records = run.complete(vec![unit], &()).await.unwrap();
@@ -127,8 +129,8 @@ async fn a_file_that_takes_its_worker_down_is_named_and_the_rest_is_read() {
     assert_eq!(records[0].faults.len(), 1);
     assert!(records[0].faults[0].file.ends_with("poison.parquet"), "{:?}", records[0].faults);
     assert!(records[0].faults[0].reason.contains("its worker was lost"));
-    assert_eq!(records[0].manifests.len(), 2);
-    assert!(records[0].manifests.iter().all(|manifest| manifest.stats.rows == 2));
+    assert_eq!(records[0].states.len(), 2);
+    assert!(records[0].states.iter().all(|state| state.stats.rows == 2));
     // Once with the others, once alone.
     assert_eq!(engine.losses.load(Ordering::Relaxed), 2);
 }
@@ -148,6 +150,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
         tables: vec![TableRef { name: table.into(), url: "file:///lake/".into(), ..TableRef::default() }],
         lake_tables: Vec::new(),
         use_cache: true,
+        folders: Default::default(),
         failed_rollups: Default::default(),
     };
     let unit = RollupUnit {
@@ -156,7 +159,7 @@ async fn units_that_come_to_nothing_again_and_again_are_an_error() {
         files: vec![file],
         window: Window::new(1_772_323_200_000_000, 1_772_409_600_000_000).unwrap(),
         is_clipped: false,
-        rollups: vec!["event_bins".into()],
+        rollups: vec!["event_bins".into()].into(),
         selection: None,
     };
     let error = run.complete(vec![unit], &()).await.unwrap_err().to_string();
@@ -173,18 +176,18 @@ async fn state_is_found_again_and_computed_again_if_it_can_not_be_read() {
     let options = lake.options(&config, &state);
     let plan = lake.plan(&config, &["top_talkers"], between("2026-03-01", "2026-03-03")).await.unwrap();
     let run = RollupRun::new(&plan, &options);
-    let records = run.complete(cut(&plan).1, &()).await.unwrap();
+    let records = run.complete(cut(&plan), &()).await.unwrap();
     assert!(records.len() == 2 && records.iter().all(|record| record.was_computed && record.is_complete()));
 
-    let mut records = run.complete(cut(&plan).1, &()).await.unwrap();
+    let mut records = run.complete(cut(&plan), &()).await.unwrap();
     assert!(records.iter().all(|record| !record.was_computed && record.is_complete()));
-    let file = records[0].manifests.iter().find_map(Manifest::file).unwrap().path;
+    let file = records[0].states.iter().find_map(KnownState::file).unwrap().path;
     let fault = StateFault { file: file.clone(), reason: "a checksum differs".into() };
     run.compute_again(&mut records, std::slice::from_ref(&fault), &()).await.unwrap();
     assert!(records[0].was_computed && records[0].is_complete() && !records[1].was_computed);
     assert_eq!(records[0].replaced, [fault]);
     // What is computed again is the same.
-    assert_eq!(records[0].manifests.iter().filter(|m| m.file().is_some_and(|f| f.path == file)).count(), 1);
+    assert_eq!(records[0].states.iter().filter(|state| state.is_at(&file)).count(), 1);
 
     let unknown = StateFault { file: "no such state".into(), reason: "gone".into() };
     let error = run.compute_again(&mut records, &[unknown], &()).await.unwrap_err().to_string();
@@ -211,10 +214,10 @@ fn unit_of_two_files() -> (RollupUnit, UnitRecord) {
         files: vec![file("a.parquet"), file("b.parquet")],
         window: Window::new(0, 1).unwrap(),
         is_clipped: false,
-        rollups: vec!["event_bins".into()],
+        rollups: vec!["event_bins".into()].into(),
         selection: None,
     };
-    (unit.clone(), UnitRecord::new(unit, Vec::new()))
+    (unit.clone(), UnitRecord::new(unit))
 }
 
 #[test]

@@ -83,7 +83,7 @@ async fn deleted_rows_are_not_read() {
     let mut ranged = Vec::new();
     for range in [(0, half), (half, first.bytes)] {
         ranged.extend(
-            operations(&table, &LakeFile { range: Some(range), ..first.clone() }, None).await.unwrap(),
+            operations(&table, &first.clone().with(|file| file.range = Some(range)), None).await.unwrap(),
         );
     }
     assert_eq!(ranged, ["1", "2", "3", "8"]);

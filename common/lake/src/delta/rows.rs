@@ -105,7 +105,10 @@ impl RowReader {
         let times_us = self.times.of(statistics, &partition);
         let bytes = u64::try_from(bytes).map_err(|_| format!("its file {path} has no size"))?;
         let file = LakeFile::new(self.path_of(path)?, bytes, None);
-        Ok(LakeFile { partition, deleted, times_us, modified_ms, ..file })
+        Ok(file.with(|file| {
+            (file.partition, file.deleted) = (partition, deleted);
+            (file.times_us, file.modified_ms) = (times_us, modified_ms);
+        }))
     }
 
     /// The path of a file as [`LakeFile`] has it, from the one in the log.

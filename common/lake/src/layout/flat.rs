@@ -64,7 +64,7 @@ pub(crate) async fn listed_files(
             Some(time) => times_of(table, &file, time).await,
             None => None,
         };
-        LakeFile { times_us, modified_ms, ..file }
+        file.with(|file| (file.times_us, file.modified_ms) = (times_us, modified_ms))
     });
     let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(CONCURRENT_FOOTERS);
     let mut listed = ListedFiles::default();

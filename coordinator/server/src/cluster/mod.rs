@@ -232,7 +232,7 @@ impl Inner {
 #[async_trait]
 impl Engine for Cluster {
     async fn run(&self, stage: Stage) -> Result<SendableRecordBatchStream> {
-        let tasks = Arc::new(StageTasks::of(&stage)?);
+        let tasks = Arc::new(StageTasks::of(stage)?);
         tasks.encode()?;
         let mut results = RecordBatchReceiverStreamBuilder::new(tasks.schema(), WAITING_BATCHES);
         let sender = results.tx();

@@ -14,7 +14,7 @@ use hindcast_base::storage_fault::StorageOperation;
 use hindcast_base::time::Window;
 use hindcast_detections::analyses::FAULT_COLUMN;
 use hindcast_detections::config::Config;
-use hindcast_engine::{MergeFault, MergeStage, RollupStage, RollupUnit, Stage, UnitFault, UnitOutcome};
+use hindcast_engine::{MergeFault, MergeStage, RollupStage, RollupUnit, UnitFault, UnitOutcome};
 use hindcast_observability::Origin;
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -208,7 +208,7 @@ fn stage(count: usize) -> Arc<StageTasks> {
         files: Vec::new(),
         window: Window::new(0, 1).unwrap(),
         is_clipped: false,
-        rollups: Vec::new(),
+        rollups: Arc::default(),
         selection: None,
     };
     let stage = RollupStage {
@@ -218,7 +218,7 @@ fn stage(count: usize) -> Arc<StageTasks> {
         origin: Origin::here("job"),
         units: vec![unit; count],
     };
-    Arc::new(StageTasks::of(&Stage::Rollup(Arc::new(stage))).unwrap())
+    Arc::new(StageTasks::of(stage.into()).unwrap())
 }
 
 fn policy() -> BatchPolicy {
@@ -349,7 +349,7 @@ async fn run_merges(cluster: &Arc<FakeCluster>, count: u16) -> Result<usize> {
         investigated: None,
         origin: Origin::here("job"),
     };
-    let tasks = Arc::new(StageTasks::of(&stage.into()).unwrap());
+    let tasks = Arc::new(StageTasks::of(stage.into()).unwrap());
     let part: Vec<usize> = (0..tasks.count()).collect();
     let (sender, mut receiver) = channel(64);
     TaskBatch::new(Arc::clone(cluster) as Arc<_>, policy(), tasks, &part, sender).run().await?;

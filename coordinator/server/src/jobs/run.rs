@@ -3,6 +3,7 @@
 use std::iter;
 use std::sync::{Arc, LazyLock};
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use hindcast_base::retry::with_retries;
 use hindcast_base::time::Window;
@@ -21,7 +22,9 @@ use super::{JobManager, is_backfill_window};
 use hindcast_report::backfill::row_of_window;
 use hindcast_report::output::findings_batch;
 use hindcast_report::sinks::{RunEnd, send_to_all};
-use hindcast_scan::{PlanOutline, RunOptions, ScanResult, WindowPlanner, plain, prepare, run_plan};
+use hindcast_scan::{
+    PlanOutline, RunOptions, ScanResult, UsedRollup, WindowPlanner, plain, prepare, run_plan,
+};
 
 static DELIVERIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counters(
@@ -100,8 +103,7 @@ async fn run(manager: Arc<JobManager>, sender: watch::Sender<Job>) -> Result<Sca
     let result = run_plan(&prepared.plan, &options, &progress).await?;
     with_retries(|| write_results(&manager, &id, &result)).await?;
     if !request.no_cache {
-        let rollups = to_json(&result.rollups)?.into_bytes();
-        with_retries(|| manager.store.put(&id, ROLLUPS.to_owned(), rollups.clone())).await?;
+        with_retries(|| manager.store.put_parts(&id, ROLLUPS, rollup_lists(&result.rollups))).await?;
     }
     Ok(result)
 }
@@ -159,6 +161,16 @@ async fn write_results(manager: &JobManager, id: &str, result: &ScanResult) -> R
         store.put_table(id, name, iter::once(findings_batch(findings))).await?;
     }
     store.put(id, "report.json".to_owned(), to_json(&result.report)?.into_bytes()).await
+}
+
+/// The lists of state files as JSON, one rollup after the other: all of them together may be long.
+fn rollup_lists(rollups: &[UsedRollup]) -> impl Iterator<Item = Result<Bytes>> + Send {
+    let list = |(place, rollup): (usize, &UsedRollup)| {
+        let before = if place == 0 { "[" } else { "," };
+        Ok(Bytes::from(format!("{before}{}", to_json(&rollup.files())?)))
+    };
+    let end = if rollups.is_empty() { "[]" } else { "]" };
+    rollups.iter().enumerate().map(list).chain(iter::once(Ok(Bytes::from_static(end.as_bytes()))))
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {

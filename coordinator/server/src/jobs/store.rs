@@ -171,35 +171,53 @@ impl JobStore {
         put.map(drop).map_err(Error::writing(&path))
     }
 
+    /// Writes a result object part by part, replacing one of the same name.
+    pub(super) async fn put_parts(
+        &self,
+        id: &str,
+        name: &str,
+        parts: impl Iterator<Item = Result<Bytes>> + Send,
+    ) -> Result<()> {
+        let path = self.root.child(&format!("{id}/{name}"));
+        let unwritten = |error: std::io::Error| {
+            let fault = StorageFault::temporary(StorageOperation::Writing, &path, error);
+            Error::Storage(fault)
+        };
+        let mut target = BufWriter::new(Arc::clone(self.root.store()), path.clone());
+        for part in parts {
+            target.put(part?).await.map_err(|error| unwritten(error.into()))?;
+        }
+        target.shutdown().await.map_err(unwritten)
+    }
+
     /// Writes a result table as an Arrow IPC stream, part by part. There is at least one batch, and all have the same schema.
     pub(super) async fn put_table(
         &self,
         id: &str,
         name: &str,
-        batches: impl Iterator<Item = Result<RecordBatch>> + Send,
+        mut batches: impl Iterator<Item = Result<RecordBatch>> + Send,
     ) -> Result<()> {
-        let path = self.root.child(&format!("{id}/tables/{name}.arrow"));
-        let unwritten = |error: std::io::Error| {
-            let fault = StorageFault::temporary(StorageOperation::Writing, &path, error);
-            Error::Storage(fault)
-        };
         let failed = |error: arrow::error::ArrowError| Error::Engine(error.into());
-        let mut target = BufWriter::new(Arc::clone(self.root.store()), path.clone());
-        let mut writer: Option<StreamWriter<Vec<u8>>> = None;
-        for batch in batches {
-            let batch = batch?;
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                none => none.insert(StreamWriter::try_new(Vec::new(), batch.schema_ref()).map_err(failed)?),
+        let first = batches.next();
+        let first = first.ok_or_else(|| Error::Internal("a result table has no record batch".into()))??;
+        let mut writer = StreamWriter::try_new(Vec::new(), first.schema_ref()).map_err(failed)?;
+        let mut batches = std::iter::once(Ok(first)).chain(batches);
+        let mut is_open = true;
+        let parts = std::iter::from_fn(move || {
+            let mut write = |batch: Option<Result<RecordBatch>>| {
+                match batch {
+                    Some(batch) => writer.write(&batch?).map_err(failed)?,
+                    None => writer.finish().map_err(failed)?,
+                }
+                Ok(Bytes::from(std::mem::take(writer.get_mut())))
             };
-            writer.write(&batch).map_err(failed)?;
-            let encoded = std::mem::take(writer.get_mut());
-            target.put(Bytes::from(encoded)).await.map_err(|error| unwritten(error.into()))?;
-        }
-        let writer = writer.ok_or_else(|| Error::Internal("a result table has no record batch".into()))?;
-        let end = writer.into_inner().map_err(failed)?;
-        target.put(Bytes::from(end)).await.map_err(|error| unwritten(error.into()))?;
-        target.shutdown().await.map_err(unwritten)
+            let batch = batches.next();
+            is_open.then(|| {
+                is_open = batch.is_some();
+                write(batch)
+            })
+        });
+        self.put_parts(id, &format!("tables/{name}.arrow"), parts).await
     }
 
     pub(super) async fn get(&self, id: &str, name: &str) -> Result<Option<Bytes>> {

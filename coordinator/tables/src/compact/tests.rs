@@ -55,7 +55,7 @@ async fn values(lake: &Location) -> Vec<(String, Vec<i64>)> {
                 Ok(())
             };
             file_rows(&lake.join("T"), &file, None, add).await.unwrap();
-            found.push((file.path, values));
+            found.push((file.path.clone(), values));
         }
     }
     found

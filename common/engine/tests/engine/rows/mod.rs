@@ -213,7 +213,7 @@ impl SmallLake {
                 files: files.to_vec(),
                 window: Window::new(DAY_US, DAY_US + 2 * MICROS_PER_DAY).expect("a window"),
                 is_clipped: false,
-                rollups: rollups.iter().map(|id| (*id).to_owned()).collect(),
+                rollups: Arc::new(rollups.iter().map(|id| (*id).to_owned()).collect()),
                 selection: None,
             }],
         };

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use hindcast_base::time::Window;
 use hindcast_lake::LakeFile;
 
-use super::units::{UNIT_BYTES, UnitFiles, groups};
+use super::unit_files::{UNIT_BYTES, UnitFiles, groups};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -17,7 +17,7 @@ const MAX_SLOTS: usize = 64;
 
 /// Units for all files that a table lists at a date, of the rows in `window`. Files with rows beyond the window are in other units
 /// than files without, and files without a row in the window in none; otherwise the window does not decide which files share a unit.
-pub(super) fn units_of_date(date: NaiveDate, files: &[LakeFile], window: &Window) -> Vec<UnitFiles> {
+pub fn units_of_date(date: NaiveDate, files: &[LakeFile], window: &Window) -> Vec<UnitFiles> {
     let mut units = Vec::new();
     for group in groups_by_age(files, UNIT_BYTES) {
         let in_window = group.into_iter().filter(|file| file.may_touch(window));
@@ -59,7 +59,7 @@ mod tests {
     const MOST_BYTES: u64 = 100;
 
     fn file(number: usize, modified_ms: i64, bytes: u64) -> LakeFile {
-        LakeFile { modified_ms, ..LakeFile::new(format!("{number:04}.parquet"), bytes, None) }
+        LakeFile::new(format!("{number:04}.parquet"), bytes, None).with(|file| file.modified_ms = modified_ms)
     }
 
     fn files(times_ms: &[i64]) -> Vec<LakeFile> {
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn files_that_the_window_cuts_have_units_of_their_own() {
         let window = Window::new(100, 200).unwrap();
-        let at = |number, times_us| LakeFile { times_us, ..file(number, 7, 10) };
+        let at = |number, times_us| file(number, 7, 10).with(|file| file.times_us = times_us);
         let files = [
             at(0, Some((100, 199))),
             at(1, Some((100, 200))),
