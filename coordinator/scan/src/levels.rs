@@ -56,6 +56,8 @@ struct Wanted<'s> {
     span: Span,
     dates: &'s BTreeMap<NaiveDate, DateState<'s>>,
     key: String,
+    /// The first of the state files that it combines, by path.
+    first_source: Option<String>,
 }
 
 impl<'s> Wanted<'s> {
@@ -68,19 +70,15 @@ impl<'s> Wanted<'s> {
         let known = options.config.detections.rollup(rollup);
         let known = known.ok_or_else(|| Error::Internal(format!("there is no rollup {rollup}")))?;
         let files = span.files(dates);
-        let sources = files.iter().map(|file| file.path.as_str()).collect();
+        let sources: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let first_source = sources.iter().min().map(|source| (*source).to_owned());
         let key = level_key(known, table, span.first, span.days, sources)?;
-        Ok(Self { table, rollup, span, dates, key })
+        Ok(Self { table, rollup, span, dates, key, first_source })
     }
 
     /// The number of state files of its units.
     fn files(&self) -> usize {
         self.span.file_count(self.dates)
-    }
-
-    /// The first of them by path.
-    fn first_source(&self) -> Option<String> {
-        self.span.files(self.dates).into_iter().map(|file| file.path).min()
     }
 
     /// The levels of the parts of its span.
@@ -100,7 +98,7 @@ impl<'s> Wanted<'s> {
             span: self.span,
             level,
             sources,
-            first_source: self.first_source(),
+            first_source: self.first_source.clone(),
         }
     }
 }
@@ -185,7 +183,7 @@ impl Levels {
             let level = match level {
                 Some(Ok(level)) => Some(level),
                 Some(Err(fault)) => {
-                    self.damaged.extend(wanted.first_source().map(|source| (source, fault)));
+                    self.damaged.extend(wanted.first_source.clone().map(|source| (source, fault)));
                     None
                 }
                 None => None,

@@ -31,8 +31,10 @@ const LEAST_DATES: usize = 4;
 const KEPT_RESULTS: usize = 4;
 /// An earlier result is of use if at most this share of the dates differs.
 const MOST_CHANGED: usize = 3;
-/// Objects that are read, written or removed at once.
+/// Objects that are removed at once.
 const CONCURRENT: usize = 32;
+/// Lists of state files that a group writes at once. Each may have thousands.
+const CONCURRENT_LISTS: usize = 8;
 
 /// Hashes of the lists of state files, by rollup and date.
 type Hashes = BTreeMap<String, DateHashes>;
@@ -176,7 +178,7 @@ impl<'w> GroupResult<'w> {
                 lists.push(async move { put_list(state, hash, &self.window.files(rollup, *date)).await });
             }
         }
-        let mut put = stream::iter(lists).buffer_unordered(CONCURRENT);
+        let mut put = stream::iter(lists).buffer_unordered(CONCURRENT_LISTS);
         while let Some(result) = put.next().await {
             result?;
         }
