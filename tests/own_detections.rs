@@ -160,7 +160,7 @@ fn failing_sql_is_reported_with_file_and_line_and_affects_nothing_else() {
     assert_eq!(summary["coverage"]["complete"], false);
     assert_eq!(summary["coverage"]["gaps"][0]["kind"], "detection", "{summary}");
     assert!(summary["analyses"].get("many_destinations").is_none());
-    assert_eq!(summary["analyses"]["top_talkers"], 1);
+    assert_eq!(summary["analyses"]["top_talkers"], 2);
     assert_eq!(place.table("top_talkers").len(), 7);
 
     // The same for a rule, and for a rollup.
