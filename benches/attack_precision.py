@@ -5,7 +5,7 @@ usage: attack_precision.py HINDCAST SAMPLES [--hosts 40] [--work DIR]
 
 Merges three recorded channels (Empire by Zeek, Empire by Sysmon, APT29 by Zeek) into each of two recorded days of a workstation,
 at several offsets. The workstation is cloned to HOSTS hosts, each shifted by up to two hours, with a quarter of its pairs left
-out, so that destinations are shared as those of an office are. Hindcast ranks pairs by the score of `beacon_scores`. Beside it stand
+out, so that destinations are shared as those of an office are. Hindcast ranks pairs by the score of `beacon_scores`. Next to it stand
 three published rules over the same pairs: RITA 5 (Active Countermeasures), the jitter rule (deviation of the gaps over their
 mean), and Flare (Austin Taylor: the share of gaps near the most frequent one).
 """

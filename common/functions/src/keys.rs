@@ -71,7 +71,7 @@ struct KeyNumber {
     signature: Signature,
     /// One per column of the key.
     of_dictionaries: Vec<OfDictionary<Vec<u64>>>,
-    /// The set that is asked.
+    /// The set that is searched.
     keys: Option<Arc<KeySet>>,
 }
 

@@ -1,5 +1,5 @@
 WITH
--- Operations that services of Microsoft did for an account tell nothing about where the account is.
+-- Operations that services of Microsoft did for an account say nothing about where the account is.
 own_operations AS (
     SELECT *
     FROM office_accounts

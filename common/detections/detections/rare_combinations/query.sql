@@ -4,7 +4,7 @@
 WITH located AS (
     SELECT o.operation, o."user", o.address, o.user_agent, o.events, o.first_seen, o.last_seen, l.country_code
     FROM office_operations o
-    -- Where services of Microsoft are tells nothing about the account for which they act.
+    -- Where services of Microsoft are says nothing about the account for which they act.
     LEFT JOIN locations l ON o.address = l.address AND NOT in_networks(o.address, $service_networks)
 )
 SELECT country_code,
