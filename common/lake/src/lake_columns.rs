@@ -1,8 +1,7 @@
 //! The columns that a table's files have, from their footers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
@@ -21,16 +20,17 @@ const SAMPLED_DATES: usize = 64;
 /// Most files, spread over the window, that are searched for columns which those lack.
 const SEARCHED_FILES: usize = 1_000;
 
-/// A cache of the columns of a table's files: the plans of many windows need the same ones.
+/// A cache of the columns of a table's files: the plans of many windows need the same ones. Nearly all files of a table have the same
+/// columns, which are held once.
 #[derive(Debug, Default)]
 pub struct KnownFiles {
-    columns_by_path: Mutex<HashMap<String, ExaminedColumns>>,
+    columns_by_path: Mutex<HashMap<String, Arc<ExaminedColumns>>>,
     /// What its newest commits only rewrote.
     pub(super) rewrites: OnceCell<Rewrites>,
 }
 
 /// The columns of files.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct ExaminedColumns {
     /// Their names in the lake.
     stored: BTreeSet<String>,
@@ -39,9 +39,9 @@ struct ExaminedColumns {
 }
 
 impl ExaminedColumns {
-    fn extend(&mut self, other: Self) {
-        self.stored.extend(other.stored);
-        self.found.extend(other.found);
+    fn extend(&mut self, other: &Self) {
+        self.stored.extend(other.stored.iter().cloned());
+        self.found.extend(&other.found);
     }
 }
 
@@ -72,7 +72,7 @@ impl LakeTable {
         if wanted.iter().any(|name| !examined.found.contains(name)) {
             let files: Vec<&LakeFile> = folders.iter().flat_map(|folder| &folder.files).collect();
             let step = files.len().div_ceil(SEARCHED_FILES).max(1);
-            examined.extend(self.columns_of(files.into_iter().step_by(step).collect()).await);
+            examined.extend(&self.columns_of(files.into_iter().step_by(step).collect()).await);
         }
         // Without a readable file nothing is known: the scan then reports the fault of each.
         let is_unknown = examined.stored.is_empty();
@@ -84,8 +84,13 @@ impl LakeTable {
         let reads: Vec<_> = files.into_iter().map(|file| self.examined(file)).collect();
         let mut all = ExaminedColumns::default();
         let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_LISTINGS);
+        let mut last: Option<Arc<ExaminedColumns>> = None;
         while let Some(examined) = reads.next().await {
-            all.extend(examined.unwrap_or_default());
+            let Some(examined) = examined else { continue };
+            if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &examined)) {
+                all.extend(&examined);
+            }
+            last = Some(examined);
         }
         all
     }
@@ -104,8 +109,8 @@ impl LakeTable {
             return logged.stored;
         }
         let files = folders.iter().flat_map(|folder| &folder.files);
-        let examined = files.filter_map(|file| known(&self.known.columns_by_path, &file.path));
-        examined.flat_map(|examined| examined.stored).collect()
+        let examined = files.filter_map(|file| self.known.columns_of(&file.path));
+        examined.flat_map(|examined| examined.stored.clone()).collect()
     }
 
     /// Whether the mapping, or the name of a column, refers to a column of the files that is called `stored`.
@@ -126,13 +131,13 @@ impl LakeTable {
         }
     }
 
-    async fn examined(&self, file: &LakeFile) -> Option<ExaminedColumns> {
-        if let Some(columns) = known(&self.known.columns_by_path, &file.path) {
+    async fn examined(&self, file: &LakeFile) -> Option<Arc<ExaminedColumns>> {
+        if let Some(columns) = self.known.columns_of(&file.path) {
             return Some(columns);
         }
         let footer = parquet_footer(&self.location, file).await.ok()?;
         let examined = self.examine(&self.columns_in(&footer.schema, file));
-        Some(remember(&self.known.columns_by_path, file.path.clone(), examined))
+        Some(self.known.remember(&file.path, examined))
     }
 
     fn examine(&self, columns: &FileColumns) -> ExaminedColumns {
@@ -153,11 +158,20 @@ impl LakeTable {
     }
 }
 
-fn known<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: &K) -> Option<V> {
-    answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-}
+impl KnownFiles {
+    fn columns_of(&self, path: &str) -> Option<Arc<ExaminedColumns>> {
+        self.columns_by_path().get(path).cloned()
+    }
 
-/// Stores the answer unless there is one already, and returns the stored one.
-fn remember<K: Eq + Hash, V: Clone>(answers: &Mutex<HashMap<K, V>>, key: K, answer: V) -> V {
-    answers.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(answer).clone()
+    /// Stores the columns of a file unless they are known, and returns the stored ones.
+    fn remember(&self, path: &str, columns: ExaminedColumns) -> Arc<ExaminedColumns> {
+        let mut known = self.columns_by_path();
+        let same = known.values().find(|other| ***other == columns).cloned();
+        let columns = same.unwrap_or_else(|| Arc::new(columns));
+        Arc::clone(known.entry(path.to_owned()).or_insert(columns))
+    }
+
+    fn columns_by_path(&self) -> MutexGuard<'_, HashMap<String, Arc<ExaminedColumns>>> {
+        self.columns_by_path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
