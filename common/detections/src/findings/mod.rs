@@ -91,8 +91,7 @@ pub fn findings_of(analysis: &Analysis, rows: &RecordBatch, config: &Config) -> 
     let Some(rule) = &analysis.finding else { return Ok(Vec::new()) };
     let assessment = RowAssessor::new(rule, analysis, &rows.schema(), config)?.of(rows)?;
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut group_of_key: HashMap<(BTreeSet<NamedEntity>, Option<i64>, Vec<Option<&str>>), usize> =
-        HashMap::new();
+    let mut group_of_key: HashMap<GroupKey<'_>, usize> = HashMap::new();
     for index in (0..rows.num_rows()).filter(|index| assessment.is_finding[*index]) {
         let row = Row::new(rows, index);
         let strength = (assessment.severity[index], assessment.confidence[index]);
@@ -120,6 +119,9 @@ pub(crate) fn entities_of(rule: &FindingRule, row: &Row<'_>) -> BTreeSet<NamedEn
     }
     named.into_iter().map(|(entity, role)| NamedEntity { entity, role: Some(role) }).collect()
 }
+
+/// What rows of one finding have in common: the entities, the start of the period, and the columns that separate findings.
+type GroupKey<'a> = (BTreeSet<NamedEntity>, Option<i64>, Vec<Option<&'a str>>);
 
 /// Rows that are one finding: the same entities in the same period.
 struct Group<'a> {
