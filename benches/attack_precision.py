@@ -169,6 +169,11 @@ def rita(times, sizes, first, last):
     return (statistical(gaps, 1) + size + min(1.0, steady) + max(flat, bimodal)) / 4
 
 
+def prevalence_modifier(sources, hosts):
+    """RITA 5: 0.15 more for a destination of at most 2 % of the hosts, 0.15 less for one of at least half of them."""
+    return 0.15 * ((sources <= 0.02 * hosts) - (sources >= 0.5 * hosts))
+
+
 def jitter(times):
     """Minus the deviation of the gaps over their mean: regular pairs are high."""
     gaps = [b - a for a, b in zip(times, times[1:])]
@@ -189,12 +194,15 @@ def peers(rows):
     for second, source, destination, _, _, sent, received in rows:
         if source.startswith("10.") and not destination.startswith("10."):
             by_pair[(source, destination)].append((second, (sent or 0) + (received or 0) if sent is not None else None))
+    hosts = len({source for source, _ in by_pair})
+    sources = collections.Counter(destination for _, destination in by_pair)
     by_pair = {pair: sessions for pair, sessions in by_pair.items() if len(sessions) >= 10}
     first, last = rows[0][0], rows[-1][0]
     scores = {"RITA 5": {}, "jitter rule": {}, "Flare": {}}
     for pair, sessions in by_pair.items():
         times = [time for time, _ in sessions]
-        scores["RITA 5"][pair] = rita(times, [size for _, size in sessions], first, last)
+        scores["RITA 5"][pair] = (rita(times, [size for _, size in sessions], first, last)
+                                  + prevalence_modifier(sources[pair[1]], hosts))
         scores["jitter rule"][pair] = jitter(times)
         scores["Flare"][pair] = flare(times)
     return scores

@@ -45,7 +45,9 @@ SELECT source_ip,
        bytes_sent AS _bytes_sent,
        bytes_received AS _bytes_received,
        CASE WHEN 2 * near > intervals THEN name END AS _name,
-       beacon_own_score(beacon_regularity(timing_score, polling_score), size_score, coverage_score, beats, service_factor) AS _own_score,
+       beacon_own_score(beacon_regularity(timing_score, polling_score), size_score,
+                        only_where(coverage_score, keeps_time), CASE WHEN keeps_time THEN beats ELSE intervals + 1 END,
+                        service_factor) AS _own_score,
        -- `beacon_scores` lists the pair by its name.
        coalesce(2 * near > intervals
                 AND get_field(rhythm_of_name, 'beats') >= $min_beats
@@ -53,6 +55,8 @@ SELECT source_ip,
                 AND get_field(rhythm_of_name, 'timing_score') >= 0.8 * coalesce(timing_score, 0.0), false) AS _by_name
 FROM (
     SELECT *,
+           -- Polls without a rhythm go on by their number, as in beacon_scores.
+           NOT coalesce(timing_score < $min_timing AND beacon_regularity(0.0, polling_score) >= $min_timing, false) AS keeps_time,
            least(periodic_service_factor(destination_ip, name, $periodic_services),
                  known_service_factor(destination_port, $known_services)) AS service_factor,
            seconds_near(seconds, name_seconds, 5) AS near,
