@@ -86,7 +86,7 @@ impl StoredWeights {
 /// 0 for 0, otherwise 1 + 8 times the binary logarithm, interpolated linearly between powers of two; at most 255.
 fn step_of(weight: u64) -> u8 {
     let Some(power) = weight.checked_ilog2() else { return 0 };
-    let within = u128::from(weight - (1 << power)) * u128::from(STEPS) >> power;
+    let within = (u128::from(weight - (1 << power)) * u128::from(STEPS)) >> power;
     u8::try_from(u128::from(1 + STEPS * power) + within).unwrap_or(u8::MAX)
 }
 

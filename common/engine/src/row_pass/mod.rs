@@ -42,6 +42,9 @@ pub(super) enum HeldState {
     Rows(MatchingRows),
 }
 
+/// A rollup whose expressions can't be planned, and why.
+pub(super) type RollupFault = (&'static Rollup, datafusion::error::DataFusionError);
+
 impl RowPass {
     /// A pass without rollups: it only carries the batches.
     pub(super) fn empty(schema: &SchemaRef) -> Self {
@@ -57,7 +60,7 @@ impl RowPass {
         schema: &SchemaRef,
         config: &Config,
         session: &SessionContext,
-    ) -> Result<(Self, Vec<Option<HeldState>>), (&'static Rollup, datafusion::error::DataFusionError)> {
+    ) -> Result<(Self, Vec<Option<HeldState>>), RollupFault> {
         let mut sheet = Sheet::new(Arc::clone(schema));
         let mut texts = SharedTexts::default();
         let mut states = Vec::new();
