@@ -289,11 +289,12 @@ fn states_of<'s>(plan: &'s ScanPlan, records: &'s [UnitRecord]) -> States<'s> {
     states
 }
 
-/// Levels of which all that they combine is state of the scan, by table and rollup, and by their first dates.
+/// Levels by their first dates, with the state of the scan that they combine.
+type ByDate<'l> = BTreeMap<NaiveDate, (&'l UsedLevel, Fingerprint)>;
+
+/// Levels of which all that they combine is state of the scan, by table and rollup.
 #[derive(Default)]
-pub(super) struct Applicable<'l>(
-    BTreeMap<(&'l str, &'l str), BTreeMap<NaiveDate, (&'l UsedLevel, Fingerprint)>>,
-);
+pub(super) struct Applicable<'l>(BTreeMap<(&'l str, &'l str), ByDate<'l>>);
 
 impl<'l> Applicable<'l> {
     /// Those of `levels` of which every source is in `records`.
