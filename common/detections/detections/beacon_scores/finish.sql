@@ -1,4 +1,5 @@
--- An address whose name keeps time as well is the same pair; so is one that keeps no time itself. A name has the sizes of its address if its own rows have none.
+-- An address whose name keeps time as well is the same pair; so is one that keeps no time itself.
+-- A name has the sizes of its address if its own rows have none.
 -- The more sources talk to a destination, the less its rhythm means, down to a quarter: a beacon may hide behind a destination of all.
 -- An unknown destination counts as rare.
 SELECT source_ip,
@@ -16,7 +17,9 @@ SELECT source_ip,
        prevalence_score,
        service_factor,
        round_half_up(
-           beacon_own_score(beacon_regularity(timing_score, polling_score), size_score, coverage_score, coalesce(beats, _seconds), service_factor)
+           beacon_own_score(
+               beacon_regularity(timing_score, polling_score), size_score, coverage_score, coalesce(beats, _seconds), service_factor
+           )
            * greatest(coalesce(prevalence_score, 1.0), $common_factor),
            4
        ) AS score,
