@@ -26,7 +26,7 @@ impl AnalysisGroup {
                 && own.per_key == analysis.per_key
                 && (!own.rollups.is_empty() || own.optional_rollups == analysis.optional_rollups)
         };
-        let reads_the_same = self.0.iter().all(|own| is_alike(own));
+        let reads_the_same = self.0.iter().all(is_alike);
         !analysis.about.is_own && self.own_detection().is_none() && reads_the_same
     }
 
