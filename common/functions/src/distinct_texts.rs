@@ -24,7 +24,7 @@ pub const MAX_HASHES: usize = 4_096;
 /// Bytes of a stored hash.
 const HASH_BYTES: usize = size_of::<i64>();
 
-/// The distinct texts of a group as a packed set: the hashes of [`text_hash`], ascending, of 8 bytes each, the highest first.
+/// The distinct texts of a group as a packed set: the hashes of `text_hash`, ascending, of 8 bytes each, the highest first.
 ///
 /// Takes texts, or packed sets, which it unites. Nulls are left out.
 pub fn distinct_texts(texts: Expr) -> Expr {
