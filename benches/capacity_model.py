@@ -28,7 +28,8 @@ CONSTANTS = {
     "coordinator_unit": (0.0009, "s", "coordinator's processor time per unit", "bench-capacity, 10,000 units, first run"),
     "coordinator_task": (0.0017, "s", "coordinator's processor time per merge task", "bench-capacity, 1,000 units, second run"),
     "coordinator_idle": (0.0001, "", "processors of the coordinator per idle worker", "bench-capacity"),
-    "coordinator_unit_bytes": (9.1 * 1024, "B", "coordinator's memory per unit", "bench-capacity: a new coordinator's peak at 3,000 units minus that at 300"),
+    "coordinator_base_bytes": (150 * MIB, "B", "coordinator's memory besides units and tasks", "bench-capacity: a new coordinator's peak at 300 units"),
+    "coordinator_unit_bytes": (2.4 * 1024, "B", "coordinator's memory per unit", "what is known of its state 1.3 KiB, measured (below); by their fields: a file 0.7 KiB, weights of large state 0.4 KiB"),
     "coordinator_task_bytes": (3.4 * 1024, "B", "coordinator's memory per task that ended in the last minute", "bench-capacity: the first peak minus that of a new coordinator"),
     "lake_gets": (3.0, "", "GET per file of the lake", "bench-requests, first run"),
     "merge_gets": (4.3, "", "GET per state file and shard, all analyses together", "bench-requests, `--threads` 1, 2 and 4"),
@@ -161,7 +162,8 @@ class Window:
 
     def coordinator_bytes(self):
         of_last_minute = min(self.new_units, KEPT_SECONDS / VALUE["coordinator_unit"])
-        return self.units * VALUE["coordinator_unit_bytes"] + of_last_minute * VALUE["coordinator_task_bytes"]
+        of_units = self.units * VALUE["coordinator_unit_bytes"] + of_last_minute * VALUE["coordinator_task_bytes"]
+        return VALUE["coordinator_base_bytes"] + of_units
 
     def limit(self, limits):
         return max(limits, key=limits.get)
@@ -203,6 +205,8 @@ def table(head, rows):
 
 def constants():
     def shown(value, unit):
+        if unit == "B" and value >= MIB:
+            return f"{value / MIB:.3g} MiB"
         return {"B": f"{value / 1024:.3g} KiB" if value >= 1024 else f"{value:.0f} B", "s": f"{1000 * value:.3g} ms"}.get(unit, f"{value:g} {unit}".strip())
     rows = [(f"`{name}`", shown(value, unit), what, how) for name, (value, unit, what, how) in CONSTANTS.items()]
     table(("constant", "value", "meaning", "source"), rows)
